@@ -1,0 +1,1 @@
+"""Thin compositions for people: command line, web page, benchmarks."""

@@ -1,0 +1,1 @@
+"""`worldloom bench NAME`: every number we claim, measured on this machine beside its baseline."""

@@ -1,0 +1,1 @@
+"""Forecasts of 4D occupancy and the metrics that judge them."""

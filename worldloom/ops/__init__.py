@@ -1,0 +1,1 @@
+"""Tensor machinery that knows no scene: sparse convolution, transformer blocks, quantizers, flow and EDM, weights."""

@@ -1,0 +1,1 @@
+"""From images to geometry: panorama distance, splats."""

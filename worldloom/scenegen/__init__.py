@@ -1,0 +1,1 @@
+"""From a panorama to places to go: camera paths."""
