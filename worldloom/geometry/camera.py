@@ -25,7 +25,9 @@ class Camera:
                 f"got {tuple(self.world_from_cam.shape)} and {tuple(self.K.shape)}"
             )
         if self.world_from_cam.shape[:-2] != self.K.shape[:-2]:
-            raise ValueError(f"world_from_cam and K differ in batch: {tuple(self.world_from_cam.shape)}, {tuple(self.K.shape)}")
+            raise ValueError(
+                f"world_from_cam and K differ in batch: {tuple(self.world_from_cam.shape)}, {tuple(self.K.shape)}"
+            )
         if min(self.size) < 1:
             raise ValueError(f"camera size must be (height, width) of at least 1, got {self.size}")
 
@@ -61,7 +63,9 @@ def look_at(
     forward = torch.nn.functional.normalize(target - eye, dim=-1)
     right = torch.linalg.cross(forward, eye.new_tensor(up).expand_as(forward))
     # Looking straight up or down leaves `right` open; any horizontal direction is as good.
-    right = torch.where(right.norm(dim=-1, keepdim=True) < 1e-6, torch.zeros_like(right) + eye.new_tensor([0, -1, 0]), right)
+    right = torch.where(
+        right.norm(dim=-1, keepdim=True) < 1e-6, torch.zeros_like(right) + eye.new_tensor([0, -1, 0]), right
+    )
     right = torch.nn.functional.normalize(right, dim=-1)
     down = torch.linalg.cross(forward, right)
     return compose(torch.stack([right, down, forward], dim=-1), eye)

@@ -35,9 +35,7 @@ class EgoPath:
         return torch.cat([prev_from_next[..., :2, 3], yaw_from_rotmat(prev_from_next[..., :3, :3])[..., None]], dim=-1)
 
 
-def path_from_steps(
-    world_from_start: Float[Tensor, "4 4"], steps: Float[Tensor, "s 3"], dt: float
-) -> EgoPath:
+def path_from_steps(world_from_start: Float[Tensor, "4 4"], steps: Float[Tensor, "s 3"], dt: float) -> EgoPath:
     """The s + 1 poses that begin at `world_from_start` and make the planar motions (dx, dy, dyaw) one after another."""
     prev_from_next = compose(rotz(steps[:, 2]), torch.nn.functional.pad(steps[:, :2], (0, 1)))
     poses = [world_from_start]

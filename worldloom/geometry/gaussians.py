@@ -27,7 +27,9 @@ class Gaussians:
         k = shapes["sh"][1] if len(shapes["sh"]) == 3 else 0
         expected = {"means": (n, 3), "quats": (n, 4), "scales": (n, 3), "opacities": (n,), "sh": (n, k, 3)}
         if shapes != expected or k not in (1, 4, 9, 16):
-            raise ValueError(f"Gaussians need means n 3, quats n 4, scales n 3, opacities n, sh n 1|4|9|16 3; got {shapes}")
+            raise ValueError(
+                f"Gaussians need means n 3, quats n 4, scales n 3, opacities n, sh n 1|4|9|16 3; got {shapes}"
+            )
 
     def __len__(self) -> int:
         return len(self.means)

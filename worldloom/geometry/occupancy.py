@@ -26,7 +26,9 @@ class VoxelGrid:
 
     def __post_init__(self) -> None:
         if not self.voxel_size > 0 or min(self.shape) < 1:
-            raise ValueError(f"grid needs voxel_size > 0 and a shape of at least 1, got {self.voxel_size}, {self.shape}")
+            raise ValueError(
+                f"grid needs voxel_size > 0 and a shape of at least 1, got {self.voxel_size}, {self.shape}"
+            )
 
     def centres(self) -> Float[Tensor, "x y z 3"]:
         """Centre of every voxel, metres."""

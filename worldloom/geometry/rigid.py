@@ -16,7 +16,9 @@ def invert(b_from_a: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]
     return a_from_b
 
 
-def compose(rotation: Float[Tensor, "*batch 3 3"], translation: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 4 4"]:
+def compose(
+    rotation: Float[Tensor, "*batch 3 3"], translation: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 4 4"]:
     """The 4x4 transform p -> rotation @ p + translation."""
     b_from_a = rotation.new_zeros(*rotation.shape[:-2], 4, 4)
     b_from_a[..., :3, :3] = rotation
@@ -50,7 +52,9 @@ def quat_from_rotmat(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*b
     m = rotation
     trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
     squares = torch.stack([1 + trace, *(1 - trace + 2 * m[..., i, i] for i in range(3))], dim=-1)  # 4 q_i^2
-    w_row = torch.stack([squares[..., 0], m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], -1)
+    w_row = torch.stack(
+        [squares[..., 0], m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], -1
+    )
     x_row = torch.stack([w_row[..., 1], squares[..., 1], m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0]], -1)
     y_row = torch.stack([w_row[..., 2], x_row[..., 2], squares[..., 2], m[..., 2, 1] + m[..., 1, 2]], -1)
     z_row = torch.stack([w_row[..., 3], x_row[..., 3], y_row[..., 3], squares[..., 3]], -1)

@@ -1,0 +1,44 @@
+"""Run one benchmark, show its rows, write its JSON."""
+
+import importlib
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from worldloom.apps.bench.result import Row, machine_facts
+from worldloom.errors import InputError
+
+
+def run_benchmark(name: str, *, quick: bool, json_path: Path | None) -> list[Row]:
+    """Measure `name` (a module of this package), print a table, and write the JSON if asked.
+
+    Raises:
+        InputError: the JSON file cannot be written; found out before anything is measured.
+    """
+    if json_path is not None:
+        folder = json_path.absolute().parent
+        if json_path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise InputError(f"--json must be a file in a writable folder, got {json_path}")
+    facts = machine_facts()
+    rows = importlib.import_module(f"worldloom.apps.bench.{name}").run(quick)
+    _print_table(name, rows, quick)
+    if json_path is not None:
+        result = {"benchmark": name, "quick": quick, "machine": facts, "rows": [row.to_json() for row in rows]}
+        partial = json_path.with_name(f".{json_path.name}.partial")
+        partial.write_text(json.dumps(result, indent=2) + "\n")
+        os.replace(partial, json_path)
+    return rows
+
+
+def _print_table(name: str, rows: list[Row], quick: bool) -> None:
+    table = Table(title=f"{name}{' (quick: not for publication)' if quick else ''}")
+    for column in ("metric", "value", "unit", "goal", "met", "baselines", "note"):
+        table.add_column(column, justify="right" if column == "value" else "left")
+    for row in rows:
+        met = {True: "yes", False: "NO", None: ""}[row.met]
+        baselines = ", ".join(f"{other} {value:.4g}" for other, value in row.baseline.items())
+        table.add_row(row.metric, f"{row.value:.4g}", row.unit, row.goal, met, baselines, row.note)
+    Console().print(table)

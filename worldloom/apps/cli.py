@@ -1,0 +1,150 @@
+"""The `worldloom` command. Each verb is a thin door: options in, one call, one line on stderr when input is bad.
+
+Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missing part, 130 interrupted.
+"""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worldloom import __version__
+from worldloom.errors import InputError, MissingExtra
+
+app = typer.Typer(
+    name="worldloom",
+    help="Navigable Gaussian-splat scenes and 4D occupancy driving worlds.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Out = Annotated[Path, typer.Option(help="Folder to make; it appears when the run is complete.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result at --out.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
+
+
+class Benchmark(StrEnum):
+    """What `worldloom bench` can measure."""
+
+    rasterize = "rasterize"
+    sparse = "sparse"
+    io = "io"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"worldloom {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _worldloom(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def scene(
+    panorama: Annotated[Path, typer.Argument(help="A 2:1 panorama: png, jpg, webp, exr or hdr.")],
+    out: Out,
+    camera_height: Annotated[
+        float, typer.Option(help="Height of the camera over the ground in metres; sets the scale.")
+    ] = 1.6,
+    seed: Annotated[int, typer.Option(help="Seed of the camera path.")] = 0,
+    force: Force = False,
+    resume: Resume = False,
+) -> None:
+    """Make a navigable splat scene from a panorama."""
+    from worldloom.apps.scene import make_scene
+
+    make_scene(panorama, out, camera_height=camera_height, seed=seed, force=force, resume=resume)
+
+
+@app.command()
+def drive(
+    clip: Annotated[Path, typer.Argument(help="An Occ3D scene folder, one labels.npz, or a clip file (.npz).")],
+    out: Out,
+    path: Annotated[
+        str, typer.Option(help="straight, left, right or stop; or a path file (.json, .npz).")
+    ] = "straight",
+    speed: Annotated[float, typer.Option(help="Speed of a named manoeuvre in m/s.")] = 5.0,
+    past: Annotated[int, typer.Option(help="Frames of the clip that are given; those after them are the truth.")] = 4,
+    horizon: Annotated[int, typer.Option(help="Future frames to make.")] = 12,
+    force: Force = False,
+    resume: Resume = False,
+) -> None:
+    """Forecast occupancy along an ego path."""
+    from worldloom.apps.drive import make_drive
+
+    make_drive(clip, out, path=path, speed=speed, num_past=past, horizon=horizon, force=force, resume=resume)
+
+
+@app.command("app")
+def web_app(
+    port: Annotated[int, typer.Option(help="Port of the page.")] = 7860,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    runs: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs"),
+) -> None:
+    """Open the web page: make a scene or a driving future and walk through it."""
+    from worldloom.apps.page import serve
+
+    serve(host=host, port=port, runs=runs)
+
+
+@app.command()
+def bench(
+    name: Annotated[Benchmark, typer.Argument(help="Which benchmark.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes and few repeats: a check, not a figure to publish.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Also write the rows and machine facts to this file.")] = None,
+) -> None:
+    """Measure a part on this machine, beside its baselines."""
+    from worldloom.apps.bench.command import run_benchmark
+
+    run_benchmark(name.value, quick=quick, json_path=json)
+
+
+@app.command()
+def doctor() -> None:
+    """Say which backends are active, and check a scene and a convolution against known numbers."""
+    from worldloom.apps.doctor import examine
+
+    raise typer.Exit(0 if examine() else 1)
+
+
+@app.command()
+def demo(
+    out: Out = Path("out/demo"),
+    force: Force = False,
+) -> None:
+    """Run both main jobs on the bundled samples and say where the results are."""
+    from worldloom.apps.demo import run_demo
+
+    run_demo(out, force=force)
+
+
+def main() -> None:
+    """Run the command; errors that a user can mend are one line without a traceback."""
+    try:
+        app()  # answers usage errors with 2 and Ctrl-C with 130 itself
+    except (InputError, MissingExtra) as error:
+        _fail(str(error), 2)
+    except OSError as error:  # no space left, a disk that went away
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"worldloom: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""An output folder that is there whole or not at all, and a run that can be interrupted and resumed."""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from worldloom import __version__
+from worldloom.errors import InputError
+
+REPORT = "report.json"
+MADE_BY = "worldloom"
+
+
+@dataclass
+class Run:
+    """A run in progress. Files are written to `folder`; when all is done it becomes the output folder by one rename."""
+
+    folder: Path
+    request: dict
+    console: Console
+    seconds: dict[str, float] = field(default_factory=dict)  # of each finished stage
+    warnings: list[str] = field(default_factory=list)
+    already_finished: bool = False
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[bool]:
+        """`with run.stage("distance") as todo:`; todo is False where an interrupted run had finished this stage.
+
+        What a finished stage hands to the next one must lie in `folder`.
+        """
+        if name in self.seconds:
+            self.console.print(f"  {name:<12} kept from the interrupted run", highlight=False)
+            yield False
+            return
+        start = time.perf_counter()
+        with self.console.status(f"  {name} …"):
+            yield True
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+        _write_json(self.folder / ".stages.json", {"seconds": self.seconds, "warnings": self.warnings})
+        self.console.print(f"  {name:<12} {self.seconds[name]:6.1f} s", highlight=False)
+
+    def warn(self, message: str) -> None:
+        """Tell the user now and keep it for the report."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+            self.console.print(f"  note: {message}", highlight=False, soft_wrap=True)
+
+    def report(self, results: dict) -> None:
+        """Write report.json: the request, what came out, how long it took, and every file with its size."""
+        files = {
+            path.relative_to(self.folder).as_posix(): path.stat().st_size
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        }
+        head = {"made_by": MADE_BY, "version": __version__, "request": self.request}
+        tail = {"seconds": self.seconds, "warnings": self.warnings, "files": files}
+        _write_json(self.folder / REPORT, {**head, **results, **tail})
+
+
+@contextmanager
+def open_run(out: Path, request: dict, *, force: bool = False, resume: bool = False) -> Iterator[Run]:
+    """Build `out` in a hidden folder beside it and rename it when the body ends well.
+
+    Bad input leaves nothing behind. An interrupted run keeps its finished stages for `resume`.
+
+    Args:
+        request: what makes this run this run (inputs by hash, options); a resumed run must ask for the same.
+        force: replace `out`, if it is a result of ours.
+        resume: go on where an interrupted run with the same request stopped; a finished one is left as it is.
+
+    Raises:
+        InputError: `out` exists, cannot be written, is in use by another run, or a resumed run asks for something else.
+    """
+    out = Path(os.path.abspath(out))
+    request = json.loads(json.dumps(request))  # as it will be read back
+    console = Console(stderr=True)
+    if out.exists() or out.is_symlink():
+        if resume and _request_of(out) is not None:
+            if _request_of(out) != request:
+                raise InputError(
+                    f"{out} holds the finished result of another request; choose another --out or pass --force"
+                )
+            console.print(f"{out} is already finished", highlight=False, soft_wrap=True)
+            yield Run(out, request, console, already_finished=True)
+            return
+        _check_replaceable(out, force)
+    work = out.with_name(f".{out.name}.partial")
+    made_parents = _make_parents(out)
+    finished = False
+    try:
+        with _locked(work):
+            run = Run(work, request, console)
+            _open_work(run, resume)
+            try:
+                yield run
+                if not (work / REPORT).is_file():
+                    raise AssertionError("a run ends with run.report(...)")
+                _publish(work, out)
+                finished = True
+            except InputError:
+                shutil.rmtree(work)
+                raise
+            except BaseException as stop:
+                how = "interrupted" if isinstance(stop, KeyboardInterrupt) else "stopped by a fault"
+                if run.seconds:
+                    console.print(f"{how}; finished stages are kept, go on with --resume", highlight=False)
+                else:
+                    shutil.rmtree(work, ignore_errors=True)
+                    console.print(f"{how}; nothing was kept", highlight=False)
+                raise
+    finally:
+        if not finished:
+            for folder in reversed(made_parents):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+
+def _check_replaceable(out: Path, force: bool) -> None:
+    if not out.is_dir() or out.is_symlink():
+        raise InputError(f"output must be a folder that does not exist yet, got a file: {out}")
+    if not force:
+        raise InputError(f"output {out} exists; pass --force to replace it or --resume to go on")
+    if any(out.iterdir()) and _request_of(out) is None:
+        raise InputError(f"output {out} is not a worldloom result (no {REPORT} of ours), so --force will not delete it")
+
+
+def _request_of(out: Path) -> dict | None:
+    try:
+        report = json.loads((out / REPORT).read_text())
+    except (OSError, ValueError):
+        return None
+    return report.get("request", {}) if isinstance(report, dict) and report.get("made_by") == MADE_BY else None
+
+
+def _make_parents(out: Path) -> list[Path]:
+    missing = [folder for folder in reversed(out.parents) if not folder.exists()]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output {out} cannot be written: {error.strerror}") from error
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise InputError(f"output {out} cannot be written: no write permission in {out.parent}")
+    return missing
+
+
+@contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    try:
+        work.mkdir(exist_ok=True)
+        lock = os.open(work / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"output {work.parent} cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(f"another run is writing {work}; wait for it or choose another --out") from error
+    else:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _open_work(run: Run, resume: bool) -> None:
+    asked = run.folder / ".request.json"
+    if resume and asked.is_file():
+        if json.loads(asked.read_text()) != run.request:
+            # Raised before the clean-up of open_run: the interrupted work is still good for its own request.
+            raise InputError(f"the interrupted run in {run.folder} had another request; start anew without --resume")
+        stages = run.folder / ".stages.json"
+        if stages.is_file():
+            kept = json.loads(stages.read_text())
+            run.seconds.update(kept["seconds"])
+            run.warnings.extend(kept["warnings"])
+        return
+    for path in run.folder.iterdir():
+        if path.name != ".lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _write_json(asked, run.request)
+
+
+def _publish(work: Path, out: Path) -> None:
+    for name in (".request.json", ".stages.json", ".lock"):
+        (work / name).unlink(missing_ok=True)
+    old = out.with_name(f".{out.name}.old")
+    if out.exists():
+        os.replace(out, old)
+    os.replace(work, out)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def _write_json(path: Path, content: dict) -> None:
+    partial = path.with_name(f"{path.name}.new")
+    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    os.replace(partial, path)
