@@ -91,11 +91,12 @@ def web_app(
     port: Annotated[int, typer.Option(help="Port of the page.")] = 7860,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     runs: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs"),
+    show: Annotated[Path | None, typer.Option(help="A finished result to show at first.")] = None,
 ) -> None:
     """Open the web page: make a scene or a driving future and walk through it."""
     from worldloom.apps.page import serve
 
-    serve(host=host, port=port, runs=runs)
+    serve(host=host, port=port, runs=runs, show=show)
 
 
 @app.command()

@@ -18,10 +18,10 @@ class Row:
     """One measured number. `met` follows from goal and value and is never set by hand."""
 
     metric: str
-    value: float
+    value: float | int
     unit: str
     goal: str = ""  # "<= 15" or ">= 20"; empty: reported without a goal
-    baseline: dict[str, float] = field(default_factory=dict)  # other methods, same unit, same run
+    baseline: dict[str, float | int] = field(default_factory=dict)  # other methods, same unit, same run
     note: str = ""  # protocol in a few words
 
     @property

@@ -1,0 +1,49 @@
+"""Benchmark rows say what they measured; goals are judged, not set."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from worldloom.apps.bench import command
+from worldloom.apps.bench.result import Row, measure
+from worldloom.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("value", "goal", "met"),
+    [(14.9, "<= 15", True), (15.1, "<= 15", False), (20, ">= 20", True), (math.nan, "<= 15", False), (3, "", None)],
+)
+def test_met_follows_from_the_goal(value: float | int, goal: str, met: bool | None) -> None:
+    assert Row("m", value, "ms", goal).met is met
+
+
+def test_a_goal_in_another_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="goal must read"):
+        _ = Row("m", 1, "ms", "< 3").met
+
+
+def test_methods_are_timed_in_turn() -> None:
+    order: list[str] = []
+    timings = measure({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=3, warmup=1)
+    assert order == ["a", "b", "a", "b", "a", "b", "a", "b"]
+    assert len(timings["a"].wall) == len(timings["b"].cpu) == 3
+
+
+def test_an_unwritable_json_is_found_before_measuring(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--json must be a file"):
+        command.run_benchmark("io", quick=True, json_path=tmp_path / "no" / "such.json")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rasterize", "sparse", "io"])
+def test_quick_runs_give_every_row_with_machine_facts(name: str, tmp_path: Path) -> None:
+    rows = command.run_benchmark(name, quick=True, json_path=tmp_path / "r.json")
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert result["quick"] is True
+    assert [row["metric"] for row in result["rows"]] == [row.metric for row in rows]
+    assert all(math.isfinite(row["value"]) for row in result["rows"])
+    assert {"cpu", "isa", "threads", "load_before", "versions", "commit"} <= set(result["machine"])
+    published = Path(__file__).parents[2] / "benchmarks" / "results" / f"{name}.json"
+    assert {row["metric"] for row in json.loads(published.read_text())["rows"]} == {row.metric for row in rows}

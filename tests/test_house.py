@@ -1,0 +1,97 @@
+"""The house itself: rooms import alone and quickly, and the published figures are the measured ones."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worldloom.apps.bench import publish
+
+ROOT = Path(__file__).parents[1]
+ROOMS = (
+    "geometry",
+    "geometry.io",
+    "ops",
+    "ops.sparse",
+    "render",
+    "synth",
+    "recon",
+    "scenegen",
+    "occupancy",
+    "apps.cli",
+)
+EXTRAS = (
+    "gradio",
+    "viser",
+    "gsplat",
+    "spconv",
+    "spconv_triton",
+    "trimesh",
+    "matplotlib",
+    "open3d",
+    "gymnasium",
+    "traci",
+)
+
+PROBE = """
+import json, resource, sys
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+start = cpu()
+import torch
+between = cpu()
+import importlib
+importlib.import_module(sys.argv[1])
+print(json.dumps({"torch": between - start, "room": cpu() - between, "modules": sorted(sys.modules)}))
+"""
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_no_extra_and_costs_less_than_torch_itself(room: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, f"worldloom.{room}"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    found = json.loads(done.stdout)
+    assert not {module.split(".")[0] for module in found["modules"]} & set(EXTRAS)
+    # A ratio in one process, with room for a busy machine: importing a room must stay well below importing torch.
+    assert found["room"] < 0.5 * found["torch"] + 0.3, found["room"]
+
+
+def test_published_figures_are_generated_from_the_results() -> None:
+    assert publish.main(ROOT, check=True), "run python -m worldloom.apps.bench.publish"
+    for result in (ROOT / "benchmarks" / "results").glob("*.json"):
+        assert json.loads(result.read_text())["quick"] is False, f"{result.name} is a quick run"
+
+
+def test_stale_figures_are_noticed(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    (tmp_path / "README.md").write_text(f"# x\n{publish.BEGIN}\nold\n{publish.END}\nrest\n")
+    row = {
+        "metric": "a_ms",
+        "value": 3.0,
+        "unit": "ms",
+        "goal": "<= 2",
+        "met": False,
+        "baseline": {"b": 9.0},
+        "note": "",
+    }
+    machine = {
+        "cpu": "c",
+        "isa": [],
+        "threads": 2,
+        "cores": 2,
+        "load_before": 0.1,
+        "python": "3.11",
+        "commit": None,
+        "versions": {"torch": "2"},
+    }
+    result = {"benchmark": "a", "quick": False, "machine": machine, "rows": [row]}
+    (tmp_path / "benchmarks" / "results" / "a.json").write_text(json.dumps(result))
+    assert not publish.main(tmp_path, check=True)
+    publish.main(tmp_path, check=False)
+    assert publish.main(tmp_path, check=True)
+    assert "| a | a_ms | 3 ms | <= 2 | **no** |" in (tmp_path / "README.md").read_text()
+    assert (tmp_path / "README.md").read_text().endswith("rest\n")
