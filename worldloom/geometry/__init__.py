@@ -2,6 +2,21 @@
 
 from worldloom.geometry.camera import Camera, intrinsics, look_at
 from worldloom.geometry.ego_path import EgoPath, Trajectory, path_from_steps
+from worldloom.geometry.equirect import (
+    cubemap_cameras,
+    cubemap_from_panorama,
+    depth_from_distance,
+    direction_from_pixel,
+    directions,
+    distance_from_depth,
+    panorama_from_cubemap,
+    pixel_from_direction,
+    rays,
+    sample_panorama,
+    solid_angles,
+    tangent_cameras,
+    tangent_views,
+)
 from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
 from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, OCC3D_GRID, Occupancy, VoxelGrid
 from worldloom.geometry.panorama import Panorama
@@ -22,13 +37,26 @@ __all__ = [
     "VoxelGrid",
     "apply",
     "compose",
+    "cubemap_cameras",
+    "cubemap_from_panorama",
+    "depth_from_distance",
+    "direction_from_pixel",
+    "directions",
+    "distance_from_depth",
     "intrinsics",
     "invert",
     "look_at",
+    "panorama_from_cubemap",
     "path_from_steps",
+    "pixel_from_direction",
     "quat_from_rotmat",
+    "rays",
     "rotmat_from_quat",
     "rotz",
+    "sample_panorama",
     "sh_from_rgb",
+    "solid_angles",
+    "tangent_cameras",
+    "tangent_views",
     "yaw_from_rotmat",
 ]
