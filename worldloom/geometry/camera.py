@@ -1,7 +1,6 @@
 """The pinhole camera."""
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -42,10 +41,10 @@ class Camera:
     def __len__(self) -> int:
         return self.K.shape[0]
 
-    def __getitem__(self, index: int | slice | Tensor) -> Self:
+    def __getitem__(self, index: int | slice | Tensor) -> "Camera":
         return replace(self, world_from_cam=self.world_from_cam[index], K=self.K[index])
 
-    def to(self, device: str | torch.device) -> Self:
+    def to(self, device: str | torch.device) -> "Camera":
         return replace(self, world_from_cam=self.world_from_cam.to(device), K=self.K.to(device))
 
 

@@ -1,7 +1,6 @@
 """Paths of the ego vehicle and of others."""
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,7 +25,7 @@ class EgoPath:
     def __len__(self) -> int:
         return self.world_from_ego.shape[0]
 
-    def __getitem__(self, index: int | slice) -> Self:
+    def __getitem__(self, index: int | slice) -> "EgoPath":
         return replace(self, world_from_ego=self.world_from_ego[index])
 
     def steps(self) -> Float[Tensor, "*batch t-1 3"]:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,18 +33,18 @@ class Gaussians:
     def __len__(self) -> int:
         return len(self.means)
 
-    def __getitem__(self, index: slice | Bool[Tensor, " n"] | Int[Tensor, " m"]) -> Self:
+    def __getitem__(self, index: slice | Bool[Tensor, " n"] | Int[Tensor, " m"]) -> "Gaussians":
         return type(self)(*(getattr(self, f.name)[index] for f in fields(self)))
 
     @property
     def sh_degree(self) -> int:
         return math.isqrt(self.sh.shape[1]) - 1
 
-    def to(self, device: str | torch.device) -> Self:
+    def to(self, device: str | torch.device) -> "Gaussians":
         return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
 
     @classmethod
-    def cat(cls, parts: list[Self]) -> Self:
+    def cat(cls, parts: list["Gaussians"]) -> "Gaussians":
         """All Gaussians of `parts` in order; they must have one spherical-harmonic degree."""
         return cls(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 

@@ -1,7 +1,6 @@
 """Voxel grids and semantic occupancy."""
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -65,7 +64,7 @@ class Occupancy:
     def __len__(self) -> int:
         return self.labels.shape[0]
 
-    def __getitem__(self, index: int | slice) -> Self:
+    def __getitem__(self, index: int | slice) -> "Occupancy":
         """Along the leading axis: frames of a clip, or samples of a batch."""
         return replace(
             self, labels=self.labels[index], observed=self.observed[index], world_from_ego=self.world_from_ego[index]
