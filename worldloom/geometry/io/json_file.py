@@ -1,0 +1,30 @@
+"""JSON files from outside: read with the shape of their outermost value checked."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from worldloom.errors import InputError
+
+T = TypeVar("T", dict[str, Any], list[Any])
+MAX_BYTES = 2 << 30  # the largest table of nuScenes trainval, sample_data, has 1.3 GB
+
+
+def load_json(path: Path, kind: type[T]) -> T:
+    """The file's outermost value, an object (`dict`) or an array (`list`).
+
+    Raises:
+        InputError: no such file, not JSON, larger than 2 GiB, or another kind of value.
+    """
+    words = {dict: "an object", list: "an array"}
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: expected JSON of at most {MAX_BYTES} bytes, got {path.stat().st_size}")
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: expected {words[kind]} as JSON, got {error}") from error
+    if not isinstance(value, kind):
+        raise InputError(f"{path}: expected {words[kind]} as JSON, got {type(value).__name__}")
+    return value
