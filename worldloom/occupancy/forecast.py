@@ -1,0 +1,185 @@
+"""Forecasts that learn nothing: the floors that a model has to beat.
+
+Both take the past and the ego poses of the future, and return the future in the grid of each of those poses.
+`copy_last` repeats what was last seen. `copy_warp` keeps the static world in place and moves the ego through it.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from worldloom.geometry.ego_path import EgoPath
+from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, Occupancy, VoxelGrid
+from worldloom.geometry.rigid import apply, invert
+from worldloom.geometry.warp_occupancy import warp_labels
+
+OBSERVED_BIT = 128  # label and observation travel through one warp as label + OBSERVED_BIT * observed
+VACATED_REACH = 3.0  # metres; half the width of a bus and its shadow: how far ground is continued under a road user
+
+
+@dataclass(frozen=True)
+class StaticWorld:
+    """What a clip says about the things that do not move, in one grid fixed to the world."""
+
+    labels: UInt8[Tensor, "x y z"]  # no movers; free where nothing is known
+    observed: Bool[Tensor, "x y z"]  # True: somebody looked
+    grid: VoxelGrid
+    world_from_grid: Float[Tensor, "4 4"]
+
+
+def copy_last(past: Occupancy, ego_path: EgoPath) -> Occupancy:
+    """The last frame again and again, as if the world were tied to the car.
+
+    Args:
+        past: labels t x y z, t >= 1.
+        ego_path: the poses of the future frames, in the world of `past`.
+    Returns:
+        one frame for each pose of `ego_path`.
+    """
+    _check(past, ego_path)
+    labels = past.labels[-1:].repeat(len(ego_path), 1, 1, 1)
+    observed = past.observed[-1:].repeat(len(ego_path), 1, 1, 1)
+    return replace(past, labels=labels, observed=observed, world_from_ego=ego_path.world_from_ego)
+
+
+def copy_warp(past: Occupancy, ego_path: EgoPath) -> Occupancy:
+    """The static world of all past frames, seen from each future pose; road users stay where they were last seen.
+
+    A road user is what the last frame shows of the classes MOVERS. The future's `observed` is what the memory knows:
+    places that nobody saw are free and not observed.
+
+    Args:
+        past: labels t x y z, t >= 1, with the classes of Occ3D.
+        ego_path: the poses of the future frames, in the world of `past`. Their heights and tilts count.
+    Returns:
+        one frame for each pose of `ego_path`.
+    """
+    _check(past, ego_path)
+    world = fuse_static(past, ego_path)
+    last = past[-1:]
+    movers = torch.where(_among(last.labels, MOVERS), last.labels, FREE)
+    mover_codes = _encode(movers, last.observed & (movers != FREE))[0]
+    world_codes = _encode(world.labels, world.observed)
+    labels = past.labels.new_empty(len(ego_path), *past.grid.shape)
+    observed = torch.empty_like(labels, dtype=torch.bool)
+    for i, ego_from_world in enumerate(invert(ego_path.world_from_ego.double())):
+        static = warp_labels(world_codes, ego_from_world @ world.world_from_grid, world.grid, past.grid)[0]
+        moving = warp_labels(mover_codes, ego_from_world @ last.world_from_ego[0].double(), past.grid)[0]
+        static_labels, static_observed = _decode(static)
+        moving_labels, moving_observed = _decode(moving)
+        labels[i] = torch.where(moving_labels != FREE, moving_labels, static_labels)
+        observed[i] = static_observed | moving_observed
+    return replace(past, labels=labels, observed=observed, world_from_ego=ego_path.world_from_ego)
+
+
+def fuse_static(past: Occupancy, ego_path: EgoPath) -> StaticWorld:
+    """Everything static that the past frames say, in one grid: the last ego frame's, as large as the future can see.
+
+    What was observed later overrules what was observed earlier. An occupied label where nobody looked (Occ3D has many:
+    its labels are gathered over a whole drive, its masks are of one moment) counts until somebody looks; a free one
+    there means nothing. Where a road user stood and the ground below was never seen, the ground nearby is continued,
+    as a guess: it stays unobserved.
+    """
+    world_from_grid = past.world_from_ego[-1].double()
+    grid_from_world = invert(world_from_grid)
+    grid = _memory_grid(past, grid_from_world @ past.world_from_ego.double(), ego_path, grid_from_world)
+    labels = past.labels.new_full(grid.shape, FREE)
+    observed = torch.zeros(grid.shape, dtype=torch.bool)
+    visited = torch.zeros(grid.shape[:2], dtype=torch.bool)  # columns in which a road user was seen
+    for frame_labels, frame_observed, world_from_ego in zip(
+        past.labels, past.observed, past.world_from_ego.double(), strict=True
+    ):
+        codes = _encode(frame_labels, frame_observed)
+        warped, inside = warp_labels(codes, grid_from_world @ world_from_ego, past.grid, grid)
+        now, looked = _decode(warped)
+        mover = _among(now, MOVERS)
+        looked &= inside & ~mover
+        said = looked | ((now != FREE) & ~mover & ~observed)
+        labels = torch.where(said, now, labels)
+        observed |= looked
+        visited |= mover.any(dim=2)
+    return StaticWorld(_continue_ground(labels, observed, visited, grid), observed, grid, world_from_grid)
+
+
+def _memory_grid(
+    past: Occupancy,
+    anchor_from_past: Float[Tensor, "t 4 4"],
+    ego_path: EgoPath,
+    anchor_from_world: Float[Tensor, "4 4"],
+) -> VoxelGrid:
+    """Whole voxels of the anchor's grid around what the past saw, cut to what the future looks at."""
+    anchor_from_future = anchor_from_world @ ego_path.world_from_ego.double()
+    past_low, past_high = _bounds(past.grid, anchor_from_past)
+    future_low, future_high = _bounds(past.grid, anchor_from_future)
+    low, high = torch.maximum(past_low, future_low), torch.minimum(past_high, future_high)
+    if not (low < high).all():  # the path begins where nothing was ever seen; any grid will do
+        return past.grid
+    origin, size = torch.tensor(past.grid.origin, dtype=torch.float64), past.grid.voxel_size
+    # A face within a thousandth of a voxel of the anchor's lattice is on it, so that no empty layer is added.
+    first = ((low - origin) / size + 1e-3).floor()
+    last = ((high - origin) / size - 1e-3).ceil()
+    x, y, z = (last - first).long().tolist()
+    corner_x, corner_y, corner_z = (origin + first * size).tolist()
+    return VoxelGrid((corner_x, corner_y, corner_z), size, (x, y, z))
+
+
+def _bounds(grid: VoxelGrid, anchor_from_frames: Float[Tensor, "t 4 4"]) -> tuple[Tensor, Tensor]:
+    """Lowest and highest corner of the box, in the anchor frame, around the grid at all of the frames."""
+    low = torch.tensor(grid.origin, dtype=torch.float64)
+    high = low + grid.voxel_size * torch.tensor(grid.shape, dtype=torch.float64)
+    corners = torch.tensor(list(itertools.product(*zip(low.tolist(), high.tolist(), strict=True))), dtype=torch.float64)
+    placed = apply(anchor_from_frames, corners.expand(len(anchor_from_frames), -1, -1)).flatten(0, 1)
+    return placed.amin(dim=0), placed.amax(dim=0)
+
+
+def _continue_ground(
+    labels: UInt8[Tensor, "x y z"], observed: Bool[Tensor, "x y z"], visited: Bool[Tensor, "x y"], grid: VoxelGrid
+) -> UInt8[Tensor, "x y z"]:
+    """Ground class and height of the nearest ground, where a road user hid the ground and nobody has seen it since."""
+    ground = _among(labels, GROUND)
+    has_ground = ground.any(dim=2)
+    bare = visited & ~has_ground
+    if not bare.any() or not has_ground.any():
+        return labels
+    bare_columns, ground_columns = bare.nonzero(), has_ground.nonzero()
+    distance, nearest = KDTree(ground_columns.numpy()).query(bare_columns.numpy())
+    near = torch.from_numpy(distance) * grid.voxel_size <= VACATED_REACH
+    (x, y), source = bare_columns[near].T, ground_columns[torch.from_numpy(nearest)[near]]
+    source_x, source_y = source.T
+    z = ground.to(torch.uint8).argmax(dim=2)[source_x, source_y]  # the lowest ground of the column
+    guess = torch.where(observed[x, y, z] | (labels[x, y, z] != FREE), labels[x, y, z], labels[source_x, source_y, z])
+    continued = labels.clone()
+    continued[x, y, z] = guess
+    return continued
+
+
+def _encode(
+    labels: UInt8[Tensor, "*batch x y z"], observed: Bool[Tensor, "*batch x y z"]
+) -> UInt8[Tensor, "*batch x y z"]:
+    return labels + OBSERVED_BIT * observed.to(torch.uint8)
+
+
+def _decode(codes: UInt8[Tensor, "*batch x y z"]) -> tuple[UInt8[Tensor, "*batch x y z"], Bool[Tensor, "*batch x y z"]]:
+    return codes % OBSERVED_BIT, codes >= OBSERVED_BIT
+
+
+def _among(labels: UInt8[Tensor, "*shape"], classes: tuple[int, ...]) -> Bool[Tensor, "*shape"]:
+    table = torch.zeros(256, dtype=torch.bool)
+    table[list(classes)] = True
+    return table[labels.int()]
+
+
+def _check(past: Occupancy, ego_path: EgoPath) -> None:
+    if past.labels.ndim != 4 or len(past) < 1:
+        raise ValueError(f"past must be labels (t, x, y, z) with t >= 1, got {tuple(past.labels.shape)}")
+    if ego_path.world_from_ego.ndim != 3 or len(ego_path) < 1:
+        raise ValueError(f"ego_path must be (t, 4, 4) with t >= 1, got {tuple(ego_path.world_from_ego.shape)}")
+    if past.classes != OCC3D_CLASSES:
+        raise ValueError(f"past must have the {len(OCC3D_CLASSES)} classes of Occ3D, got {past.classes}")
+    if not math.isclose(past.dt, ego_path.dt, rel_tol=0.05):
+        raise ValueError(f"past and ego_path must share dt, got {past.dt:g} s and {ego_path.dt:g} s")
