@@ -1,4 +1,4 @@
-"""The shared nouns, rigid transforms, panoramas and every file format; the only place that knows foreign conventions."""
+"""The shared nouns, rigid transforms, panoramas and every file format; the one place that knows foreign conventions."""
 
 from worldloom.geometry.camera import Camera, intrinsics, look_at
 from worldloom.geometry.ego_path import EgoPath, Trajectory, path_from_steps
@@ -18,9 +18,12 @@ from worldloom.geometry.equirect import (
     tangent_views,
 )
 from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
+from worldloom.geometry.interpolate import interpolate_poses, resample_cameras, resample_path
 from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, OCC3D_GRID, Occupancy, VoxelGrid
 from worldloom.geometry.panorama import Panorama
+from worldloom.geometry.posed_images import Distortion, PosedImages
 from worldloom.geometry.rigid import apply, compose, invert, quat_from_rotmat, rotmat_from_quat, rotz, yaw_from_rotmat
+from worldloom.geometry.warp_occupancy import warp_labels
 
 __all__ = [
     "FREE",
@@ -29,10 +32,12 @@ __all__ = [
     "OCC3D_CLASSES",
     "OCC3D_GRID",
     "Camera",
+    "Distortion",
     "EgoPath",
     "Gaussians",
     "Occupancy",
     "Panorama",
+    "PosedImages",
     "Trajectory",
     "VoxelGrid",
     "apply",
@@ -43,6 +48,7 @@ __all__ = [
     "direction_from_pixel",
     "directions",
     "distance_from_depth",
+    "interpolate_poses",
     "intrinsics",
     "invert",
     "look_at",
@@ -51,6 +57,8 @@ __all__ = [
     "pixel_from_direction",
     "quat_from_rotmat",
     "rays",
+    "resample_cameras",
+    "resample_path",
     "rotmat_from_quat",
     "rotz",
     "sample_panorama",
@@ -58,5 +66,6 @@ __all__ = [
     "solid_angles",
     "tangent_cameras",
     "tangent_views",
+    "warp_labels",
     "yaw_from_rotmat",
 ]

@@ -1,6 +1,34 @@
 """Reading and writing every file format; foreign conventions stop here."""
 
 from worldloom.geometry.io.atomic import atomic_path, safe_join
-from worldloom.geometry.io.images import load_hdr, load_image, save_hdr, save_image, tonemap
+from worldloom.geometry.io.cameras import load_cameras, save_cameras
+from worldloom.geometry.io.clip import load_clip, save_clip
+from worldloom.geometry.io.colmap import load_colmap, save_colmap
+from worldloom.geometry.io.images import image_size, load_hdr, load_image, save_hdr, save_image, tonemap
+from worldloom.geometry.io.nerfstudio import load_nerfstudio, save_nerfstudio
+from worldloom.geometry.io.occ3d import load_occ3d_frame, load_occ3d_scene, save_occ3d_scene
+from worldloom.geometry.io.video import load_video, save_video
 
-__all__ = ["atomic_path", "load_hdr", "load_image", "safe_join", "save_hdr", "save_image", "tonemap"]
+__all__ = [
+    "atomic_path",
+    "image_size",
+    "load_cameras",
+    "load_clip",
+    "load_colmap",
+    "load_hdr",
+    "load_image",
+    "load_nerfstudio",
+    "load_occ3d_frame",
+    "load_occ3d_scene",
+    "load_video",
+    "safe_join",
+    "save_cameras",
+    "save_clip",
+    "save_colmap",
+    "save_hdr",
+    "save_image",
+    "save_nerfstudio",
+    "save_occ3d_scene",
+    "save_video",
+    "tonemap",
+]

@@ -1,21 +1,27 @@
 """Images: PNG, JPEG and WebP for display, OpenEXR and Radiance HDR for light."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry.io import exr, radiance
 from worldloom.geometry.io.atomic import atomic_path
 
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
 MAX_PIXELS = 200_000_000  # a 20000 x 10000 panorama
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
+EXIF_ORIENTATION = 0x0112
 
 
 def load_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Float[Tensor, "3 h w"]:
@@ -181,9 +187,21 @@ def _kind(start: bytes) -> str:
     return f"a file that begins with {start!r}"
 
 
-def _decode(path: Path, start: bytes, max_pixels: int) -> np.ndarray:
-    """Pixels (h, w, 3), float32 in [0, 1]."""
-    from PIL import ImageOps
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of a PNG, JPEG or WebP file, upright by its EXIF orientation; no pixel is decoded.
+
+    Raises:
+        InputError: as `load_image`.
+    """
+    path, start = _open(path)
+    with _reading(path, start) as image:
+        width, height = image.size
+        return (width, height) if image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8) else (height, width)
+
+
+@contextmanager
+def _reading(path: Path, start: bytes) -> Iterator["ImageFile"]:
+    """The opened image; whatever its reader raises becomes an InputError."""
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile
     from PIL.WebPImagePlugin import WebPImageFile
@@ -195,22 +213,29 @@ def _decode(path: Path, start: bytes, max_pixels: int) -> np.ndarray:
     try:
         with warnings.catch_warnings(), reader(path) as image:
             warnings.simplefilter("ignore")  # broken metadata is no reason to refuse good pixels
-            width, height = image.size
-            if width * height > max_pixels:
-                raise InputError(f"{path}: expected at most {max_pixels} pixels, got {height}x{width}")
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode in ("I;16", "I;16B", "I;16L", "I"):
-                grey = np.asarray(upright, dtype=np.float32) / 65535
-                return np.repeat(grey[..., None], 3, axis=-1)
-            if upright.has_transparency_data:
-                rgba = np.asarray(upright.convert("RGBA"), dtype=np.float32) / 255
-                return rgba[..., :3] * rgba[..., 3:] + (1 - rgba[..., 3:])
-            return np.asarray(upright.convert("RGB"), dtype=np.float32) / 255
+            yield image
     except InputError:
         raise
-    except (
-        Exception
-    ) as error:  # Pillow's readers raise many kinds for hostile bytes: OSError, SyntaxError, struct.error ...
+    # Pillow's readers raise many kinds for hostile bytes: OSError, SyntaxError, struct.error ...
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: expected a whole {_kind(start)} image, got damaged data ({reason})") from error
+
+
+def _decode(path: Path, start: bytes, max_pixels: int) -> Float32[np.ndarray, "h w 3"]:
+    """Pixels in [0, 1]."""
+    from PIL import ImageOps
+
+    with _reading(path, start) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise InputError(f"{path}: expected at most {max_pixels} pixels, got {height}x{width}")
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):  # 16-bit grey; the mode's exact name depends on the version of Pillow
+            grey = np.asarray(upright, dtype=np.float32) / 65535
+            return np.repeat(grey[..., None], 3, axis=-1)
+        if upright.has_transparency_data:
+            rgba = np.asarray(upright.convert("RGBA"), dtype=np.float32) / 255
+            return rgba[..., :3] * rgba[..., 3:] + (1 - rgba[..., 3:])
+        return np.asarray(upright.convert("RGB"), dtype=np.float32) / 255
