@@ -1,7 +1,6 @@
 """Images with known cameras."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -63,6 +62,6 @@ class PosedImages:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: slice) -> Self:
+    def __getitem__(self, index: slice) -> "PosedImages":
         distortion = None if self.distortion is None else Distortion(self.distortion.coefficients[index])
         return type(self)(self.cameras[index], self.names[index], distortion, self.points, self.point_rgb)
