@@ -28,7 +28,7 @@ class EgoPath:
     def __getitem__(self, index: int | slice) -> "EgoPath":
         return replace(self, world_from_ego=self.world_from_ego[index])
 
-    def steps(self) -> Float[Tensor, "*batch t-1 3"]:
+    def steps(self) -> Float[Tensor, "*batch s 3"]:
         """Motion between neighbours as (dx, dy, dyaw) in the earlier ego frame: prev_from_next read in the plane."""
         prev_from_next = invert(self.world_from_ego[..., :-1, :, :]) @ self.world_from_ego[..., 1:, :, :]
         return torch.cat([prev_from_next[..., :2, 3], yaw_from_rotmat(prev_from_next[..., :3, :3])[..., None]], dim=-1)
