@@ -23,6 +23,7 @@ from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, OC
 from worldloom.geometry.panorama import Panorama
 from worldloom.geometry.posed_images import Distortion, PosedImages
 from worldloom.geometry.rigid import apply, compose, invert, quat_from_rotmat, rotmat_from_quat, rotz, yaw_from_rotmat
+from worldloom.geometry.transform_gaussians import sh_rotation, transform_gaussians
 from worldloom.geometry.warp_occupancy import warp_labels
 
 __all__ = [
@@ -63,9 +64,11 @@ __all__ = [
     "rotz",
     "sample_panorama",
     "sh_from_rgb",
+    "sh_rotation",
     "solid_angles",
     "tangent_cameras",
     "tangent_views",
+    "transform_gaussians",
     "warp_labels",
     "yaw_from_rotmat",
 ]

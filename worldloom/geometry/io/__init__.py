@@ -4,6 +4,7 @@ from worldloom.geometry.io.atomic import atomic_path, safe_join
 from worldloom.geometry.io.cameras import load_cameras, save_cameras
 from worldloom.geometry.io.clip import load_clip, save_clip
 from worldloom.geometry.io.colmap import load_colmap, save_colmap
+from worldloom.geometry.io.gaussians import load_gaussians, save_gaussians
 from worldloom.geometry.io.images import image_size, load_hdr, load_image, save_hdr, save_image, tonemap
 from worldloom.geometry.io.nerfstudio import load_nerfstudio, save_nerfstudio
 from worldloom.geometry.io.occ3d import load_occ3d_frame, load_occ3d_scene, save_occ3d_scene
@@ -15,6 +16,7 @@ __all__ = [
     "load_cameras",
     "load_clip",
     "load_colmap",
+    "load_gaussians",
     "load_hdr",
     "load_image",
     "load_nerfstudio",
@@ -25,6 +27,7 @@ __all__ = [
     "save_cameras",
     "save_clip",
     "save_colmap",
+    "save_gaussians",
     "save_hdr",
     "save_image",
     "save_nerfstudio",

@@ -1,0 +1,90 @@
+"""Moving Gaussians rigidly from one frame to another, their view-dependent colour included."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from worldloom.geometry.gaussians import Gaussians
+from worldloom.geometry.rigid import apply, quat_from_rotmat
+
+
+def transform_gaussians(gaussians: Gaussians, b_from_a: Float[Tensor, "4 4"]) -> Gaussians:
+    """Gaussians of frame a, in frame b: means move, quaternions turn, spherical harmonics turn with them.
+
+    Raises:
+        ValueError: if `b_from_a` is not rigid (a mirror or a scale would need other covariances).
+    """
+    matrix = b_from_a.to("cpu", torch.float64)
+    rotation = matrix[:3, :3]
+    if not torch.allclose(rotation @ rotation.mT, torch.eye(3, dtype=torch.float64), atol=1e-4) or rotation.det() < 0:
+        raise ValueError(f"expected a rigid transform, got the 3x3 part {rotation.tolist()}")
+    harmonics = sh_rotation(rotation, gaussians.sh_degree).to(gaussians.sh)
+    return Gaussians(
+        means=apply(matrix.to(gaussians.means), gaussians.means),
+        quats=multiply_quats(quat_from_rotmat(rotation).to(gaussians.quats), gaussians.quats),
+        scales=gaussians.scales,
+        opacities=gaussians.opacities,
+        sh=rotate_sh(gaussians.sh, harmonics),
+    )
+
+
+def multiply_quats(left: Float[Tensor, "*#batch 4"], right: Float[Tensor, "*#batch 4"]) -> Float[Tensor, "*batch 4"]:
+    """Hamilton product of quaternions (w, x, y, z): the rotation `right`, then `left`."""
+    w, x, y, z = left.unbind(-1)
+    W, X, Y, Z = right.unbind(-1)
+    product = [
+        w * W - x * X - y * Y - z * Z,
+        w * X + x * W + y * Z - z * Y,
+        w * Y - x * Z + y * W + z * X,
+        w * Z + x * Y - y * X + z * W,
+    ]
+    return torch.stack(product, dim=-1)
+
+
+def rotate_sh(sh: Float[Tensor, "n k 3"], harmonics: Float[Tensor, "k k"]) -> Float[Tensor, "n k 3"]:
+    """Coefficients turned by a matrix of `sh_rotation`."""
+    # One 48 x 48 product over rows as they lie in memory is faster than small ones, zeros and all.
+    all_channels = torch.kron(harmonics.contiguous(), torch.eye(3, dtype=harmonics.dtype, device=harmonics.device))
+    return (sh.flatten(1) @ all_channels.mT).reshape(sh.shape)
+
+
+def sh_rotation(rotation: Float[Tensor, "3 3"], degree: int) -> Float[Tensor, "k k"]:
+    """The matrix D that turns spherical-harmonic coefficients with the object, k = (degree + 1)^2, float64.
+
+    The turned colour is the old one seen from the direction turned back: basis(R d) @ (D c) = basis(d) @ c. The
+    harmonics of one degree span a space that rotations keep, so as many directions as there are harmonics fix D; more
+    only make the system well conditioned.
+    """
+    rotation = rotation.to("cpu", torch.float64)
+    # A Fibonacci lattice: nearly even on the sphere.
+    i = torch.arange(64, dtype=torch.float64) + 0.5
+    z, azimuth = 1 - 2 * i / 64, i * math.pi * (1 + math.sqrt(5))
+    radius = (1 - z * z).sqrt()
+    direction = torch.stack([radius * azimuth.cos(), radius * azimuth.sin(), z], dim=-1)
+    blocks = [
+        torch.linalg.lstsq(_degree_basis(direction @ rotation.mT, band), _degree_basis(direction, band)).solution
+        for band in range(degree + 1)
+    ]
+    matrix = torch.block_diag(*blocks)
+    # Turns by multiples of 90 degrees have exact zeros and ones; do not let rounding blur colours that only swap.
+    return torch.where((matrix - matrix.round()).abs() < 1e-12, matrix.round(), matrix)
+
+
+def _degree_basis(direction: Float[Tensor, "n 3"], degree: int) -> Float[Tensor, "n m"]:
+    """Real spherical harmonics of one degree l at unit directions, order m = -l..l, with the Condon-Shortley sign.
+
+    Y_lm = sqrt((2 - [m = 0]) (2l + 1) / (4 pi) (l - |m|)! / (l + |m|)!) P_l^|m|(z) {cos m a, sin |m| a}
+    """
+    from scipy.special import lpmv
+
+    azimuth = torch.atan2(direction[:, 1], direction[:, 0])
+    columns = []
+    for m in range(-degree, degree + 1):
+        order = abs(m)
+        norm = (2 - (m == 0)) * (2 * degree + 1) / (4 * math.pi)
+        norm *= math.factorial(degree - order) / math.factorial(degree + order)
+        wave = (order * azimuth).sin() if m < 0 else (order * azimuth).cos()
+        columns.append(math.sqrt(norm) * torch.from_numpy(lpmv(order, degree, direction[:, 2].numpy())) * wave)
+    return torch.stack(columns, dim=-1)
