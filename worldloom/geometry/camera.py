@@ -61,10 +61,10 @@ def look_at(
     """world_from_cam of a camera at `eye` that looks at `target`, upright with respect to `up`."""
     forward = torch.nn.functional.normalize(target - eye, dim=-1)
     right = torch.linalg.cross(forward, eye.new_tensor(up).expand_as(forward))
-    # Looking straight up or down leaves `right` open; any horizontal direction is as good.
-    right = torch.where(
-        right.norm(dim=-1, keepdim=True) < 1e-6, torch.zeros_like(right) + eye.new_tensor([0, -1, 0]), right
-    )
+    # Looking straight up or down leaves `right` open; any direction across `up` is as good.
+    x, y, z = up
+    across = eye.new_tensor([0, -z, y] if abs(x) < max(abs(y), abs(z)) else [z, 0, -x])
+    right = torch.where(right.norm(dim=-1, keepdim=True) < 1e-6, across.expand_as(right), right)
     right = torch.nn.functional.normalize(right, dim=-1)
     down = torch.linalg.cross(forward, right)
     return compose(torch.stack([right, down, forward], dim=-1), eye)

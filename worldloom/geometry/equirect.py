@@ -150,7 +150,7 @@ def tangent_cameras(num: int = 20, fov: float = math.radians(75), size: tuple[in
     Fibonacci lattice.
 
     Args:
-        fov: horizontal field of view, radians. 20 square views cover the sphere from about 60 degrees on, 12 from 75.
+        fov: horizontal field of view, radians. Square views cover the sphere from 72 degrees on with 12, 74 with 20.
         size: (height, width)
     """
     if num < 1:

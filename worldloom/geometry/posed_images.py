@@ -64,4 +64,4 @@ class PosedImages:
 
     def __getitem__(self, index: slice) -> "PosedImages":
         distortion = None if self.distortion is None else Distortion(self.distortion.coefficients[index])
-        return type(self)(self.cameras[index], self.names[index], distortion, self.points, self.point_rgb)
+        return PosedImages(self.cameras[index], self.names[index], distortion, self.points, self.point_rgb)

@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from worldloom.errors import InputError
 
-T = TypeVar("T", dict[str, Any], list[Any])
+T = TypeVar("T", dict, list)  # bare: beartype cannot check type[dict[str, Any]]
 MAX_BYTES = 2 << 30  # the largest table of nuScenes trainval, sample_data, has 1.3 GB
 
 
