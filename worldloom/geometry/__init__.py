@@ -19,6 +19,8 @@ from worldloom.geometry.equirect import (
 )
 from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
 from worldloom.geometry.interpolate import interpolate_poses, resample_cameras, resample_path
+from worldloom.geometry.manoeuvres import manoeuvre_path
+from worldloom.geometry.mesh import Mesh
 from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, OCC3D_GRID, Occupancy, VoxelGrid
 from worldloom.geometry.panorama import Panorama
 from worldloom.geometry.posed_images import Distortion, PosedImages
@@ -36,6 +38,7 @@ __all__ = [
     "Distortion",
     "EgoPath",
     "Gaussians",
+    "Mesh",
     "Occupancy",
     "Panorama",
     "PosedImages",
@@ -53,6 +56,7 @@ __all__ = [
     "intrinsics",
     "invert",
     "look_at",
+    "manoeuvre_path",
     "panorama_from_cubemap",
     "path_from_steps",
     "pixel_from_direction",

@@ -4,9 +4,12 @@ from worldloom.geometry.io.atomic import atomic_path, safe_join
 from worldloom.geometry.io.cameras import load_cameras, save_cameras
 from worldloom.geometry.io.clip import load_clip, save_clip
 from worldloom.geometry.io.colmap import load_colmap, save_colmap
+from worldloom.geometry.io.ego_path import load_ego_path, save_ego_path
 from worldloom.geometry.io.gaussians import load_gaussians, save_gaussians
 from worldloom.geometry.io.images import image_size, load_hdr, load_image, save_hdr, save_image, tonemap
+from worldloom.geometry.io.mesh import load_glb, save_glb
 from worldloom.geometry.io.nerfstudio import load_nerfstudio, save_nerfstudio
+from worldloom.geometry.io.nuscenes import load_nuscenes
 from worldloom.geometry.io.occ3d import load_occ3d_frame, load_occ3d_scene, save_occ3d_scene
 from worldloom.geometry.io.video import load_video, save_video
 
@@ -16,10 +19,13 @@ __all__ = [
     "load_cameras",
     "load_clip",
     "load_colmap",
+    "load_ego_path",
     "load_gaussians",
+    "load_glb",
     "load_hdr",
     "load_image",
     "load_nerfstudio",
+    "load_nuscenes",
     "load_occ3d_frame",
     "load_occ3d_scene",
     "load_video",
@@ -27,7 +33,9 @@ __all__ = [
     "save_cameras",
     "save_clip",
     "save_colmap",
+    "save_ego_path",
     "save_gaussians",
+    "save_glb",
     "save_hdr",
     "save_image",
     "save_nerfstudio",

@@ -142,11 +142,11 @@ def _unpack(path: Path) -> tuple[int, int, int, int, np.ndarray]:
                 f"{path}: expected {expected} bytes for {count} Gaussians, got a file of {len(packed)} bytes"
             )
         data = inflate.decompress(inflate.unconsumed_tail, expected) if expected else b""
-        more = b"" if flags & EXTENSIONS else inflate.decompress(inflate.unconsumed_tail, 1)
+        more = inflate.decompress(inflate.unconsumed_tail, 1)  # nothing, and the checksum
     except zlib.error as error:
         raise InputError(f"{path}: expected a gzip stream, got {error}") from error
-    if len(data) != expected or more:
-        got = f"{len(data)}" + (" and more" if more else "")
+    if len(data) != expected or (not inflate.eof and not flags & EXTENSIONS):
+        got = f"{len(data)} and more" if more else f"{len(data)} of a stream without an end"
         raise InputError(f"{path}: expected {expected} bytes for {count} Gaussians of SH degree {degree}, got {got}")
     return version, count, degree, bits, np.frombuffer(data, np.uint8)
 
