@@ -119,9 +119,10 @@ def project(
     row_x = (fx / z)[:, None] * (axes[:, 0] - u[:, None] * axes[:, 2])
     row_y = (fy / z)[:, None] * (axes[:, 1] - v[:, None] * axes[:, 2])
     xx, xy, yy = (row_x * row_x).sum(-1), (row_x * row_y).sum(-1), (row_y * row_y).sum(-1)
-    det_before = xx * yy - xy * xy
+    # The determinant as the squared length of a cross product (Lagrange): no cancellation for needles.
+    det_before = torch.linalg.cross(row_x, row_y).square().sum(-1)
+    det = det_before + DILATION * (xx + yy) + DILATION**2
     xx, yy = xx + DILATION, yy + DILATION
-    det = xx * yy - xy * xy
     opacity = gaussians.opacities
     if antialiased:
         # The tiny floor keeps the slope of the root finite where a needle has no area left.
