@@ -56,7 +56,12 @@ def load_colmap(folder: str | Path) -> PosedImages:
             )
         model, width, height, parameters = cameras[camera_id]
         views.append(
-            (name, _world_from_cam(quat, translation, folder, name), *_lens(model, parameters), (height, width))
+            (
+                name,
+                _world_from_cam(quat, translation, folder, name),
+                *_lens(model, parameters),
+                (float(height), float(width)),
+            )
         )
         if not all(np.isfinite(parameters)):
             raise InputError(f"{folder}: expected finite camera parameters, got {parameters} of camera {camera_id}")

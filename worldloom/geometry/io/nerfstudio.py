@@ -130,5 +130,6 @@ def _size(frame: dict[str, Any], folder: Path, where: str, views: list[View]) ->
     for suffix in SUFFIXES:
         image = safe_join(folder, name + suffix)
         if image.is_file():
-            return image_size(image)
+            height, width = image_size(image)
+            return float(height), float(width)
     raise InputError(f"{where}: expected w and h, or the image {folder / name} to read them from, got neither")

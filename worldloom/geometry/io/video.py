@@ -20,7 +20,10 @@ CONTAINERS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "
 
 
 def save_video(
-    path: str | Path, frames: Float[Tensor, "t 3 h w"] | Iterable[Float[Tensor, "3 h w"]], fps: float, crf: int = 18
+    path: str | Path,
+    frames: Float[Tensor, "t 3 h w"] | Iterable[Float[Tensor, "3 h w"]],
+    fps: int | float,
+    crf: int = 18,
 ) -> None:
     """Write frames in [0, 1] as H.264, yuv420p (BT.709), index first. Same frames, same bytes.
 
