@@ -213,7 +213,7 @@ def _check_scene(
     if any(later <= earlier for earlier, later in itertools.pairwise(timestamps_us)):
         raise InputError("expected rising timestamps_us, got some that fall or repeat")
     for name in (scene_name, *tokens):
-        if name != Path(name).name or name in (".", ".."):
+        if not name or name != Path(name).name or name == "..":
             raise InputError(f"expected a plain name for a folder, got {name!r}")
     return tokens, timestamps_us
 
