@@ -63,7 +63,7 @@ def load_npz(path: Path, expected: Mapping[str, str], max_bytes: int = MAX_BYTES
     return arrays
 
 
-def save_npz(file: Path | IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
+def save_npz(file: Path | IO[bytes], arrays: Mapping[str, np.ndarray | np.generic]) -> None:
     """Write a compressed `.npz` whose bytes depend on the arrays alone: fixed dates, fixed order, fixed flags."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
@@ -81,7 +81,9 @@ def _open(path: Path) -> zipfile.ZipFile:
         raise InputError(f"{path}: expected an .npz file, got {_one_line(error)}") from error
 
 
-def _read_header(path: Path, name: str, member: IO[bytes]) -> tuple[np.dtype, tuple[int, ...], bool]:
+def _read_header(
+    path: Path, name: str, member: IO[bytes] | zipfile.ZipExtFile
+) -> tuple[np.dtype, tuple[int, ...], bool]:
     """dtype, shape and order of an array, from the few bytes before its data."""
     try:
         version = np.lib.format.read_magic(member)
