@@ -35,10 +35,11 @@ class Benchmark(StrEnum):
     io = "io"
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"worldloom {__version__}")
         raise typer.Exit
+    return wanted  # what a callback returns is the option's value
 
 
 @app.callback()
