@@ -1,0 +1,38 @@
+"""The distance of a panorama as a picture for people."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from worldloom.geometry.panorama import Panorama
+
+# From near to far, each lighter than the one before, so that the picture also reads in grey.
+_RAMP = torch.tensor(
+    [
+        [0.11, 0.05, 0.24],
+        [0.38, 0.09, 0.43],
+        [0.68, 0.21, 0.34],
+        [0.92, 0.43, 0.18],
+        [0.99, 0.72, 0.22],
+        [0.99, 0.98, 0.75],
+    ]
+)
+_SKY = torch.tensor([0.45, 0.67, 0.87])
+
+
+def distance_picture(panorama: Panorama) -> Float[Tensor, "3 h w"]:
+    """Distance on a logarithmic scale, dark where near and light where far; the sky is light blue.
+
+    The ends are the 1st and 99th percentile of all that is not sky.
+    """
+    solid = panorama.distance[~panorama.sky]
+    if not len(solid):
+        return _SKY[:, None, None].expand_as(panorama.rgb).clone()
+    log = panorama.distance.clamp(min=1e-3).log()
+    ordered = solid.clamp(min=1e-3).log().sort().values
+    low, high = ordered[len(ordered) // 100], ordered[-1 - len(ordered) // 100]
+    place = ((log - low) / (high - low).clamp(min=1e-6)).clamp(0, 1) * (len(_RAMP) - 1)
+    index = place.long().clamp(max=len(_RAMP) - 2)
+    blend = (place - index)[..., None]
+    colour = _RAMP[index] * (1 - blend) + _RAMP[index + 1] * blend
+    return torch.where(panorama.sky[..., None], _SKY, colour).permute(2, 0, 1).contiguous()
