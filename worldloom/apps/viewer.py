@@ -25,7 +25,7 @@ class Viewer:
     def __init__(self, host: str = "127.0.0.1", server_render: bool = False) -> None:
         viser = require("viser", "apps", "the viewer")
         self._server = viser.ViserServer(host=host, port=_free_port(host), verbose=False)
-        self._server.gui.configure_theme(control_layout="collapsible", show_logo=False, show_share_button=False)
+        self._server.gui.configure_theme(control_layout="collapsible", control_width="small", show_logo=False, show_share_button=False)
         self._server.scene.set_up_direction("+z")
         self._frames: list[Gaussians] = []
         self._node = None
@@ -58,7 +58,8 @@ class Viewer:
 
     def show_scene(self, gaussians: Gaussians) -> None:
         """Show one scene, from the place of the panorama camera."""
-        self._show([gaussians], eye=(0.0, 0.0, 0.0), target=(1.0, 0.0, 0.0))
+        # viser's mouse orbits the target; one close to the eye makes it feel like turning the head.
+        self._show([gaussians], eye=(0.0, 0.0, 0.0), target=(0.1, 0.0, 0.0))
 
     def show_future(self, occupancy: Occupancy) -> None:
         """Show a clip (t,) frame by frame, each at its place in the world, with a time slider."""

@@ -1,0 +1,27 @@
+"""The doctor finds a healthy installation healthy and a wrong number wrong."""
+
+import pytest
+
+from worldloom.apps import doctor
+
+
+def test_this_installation_is_healthy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.examine()
+    said = capsys.readouterr().out
+    assert "rasterizer" in said
+    assert "sparse convolution" in said
+    assert "WRONG" not in said
+
+
+def test_a_wrong_number_is_reported_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = doctor.Check("scene: red at the centre", "native", 0.61, 0.6, 1e-4)
+    monkeypatch.setattr(doctor, "scene_checks", lambda: [wrong])
+    assert not doctor.examine()
+    assert "WRONG" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_no_number_never_passes(value: float) -> None:
+    assert not doctor.Check("x", "native", value, value, 1.0).passed
