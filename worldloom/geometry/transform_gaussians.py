@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -53,18 +54,18 @@ def rotate_sh(sh: Float[Tensor, "n k 3"], harmonics: Float[Tensor, "k k"]) -> Fl
 def sh_rotation(rotation: Float[Tensor, "3 3"], degree: int) -> Float[Tensor, "k k"]:
     """The matrix D that turns spherical-harmonic coefficients with the object, k = (degree + 1)^2, float64.
 
-    The turned colour is the old one seen from the direction turned back: basis(R d) @ (D c) = basis(d) @ c. The
-    harmonics of one degree span a space that rotations keep, so as many directions as there are harmonics fix D; more
-    only make the system well conditioned.
+    The turned colour is the old one seen from the direction turned back: basis(R d) @ (D c) = basis(d) @ c. As the
+    harmonics are orthonormal and rotations keep each degree, D_mn is the integral of Y_m(R d) Y_n(d) over the sphere. A
+    product of Gauss-Legendre nodes in z and even azimuths gives it exactly up to degree 3.
     """
     rotation = rotation.to("cpu", torch.float64)
-    # A Fibonacci lattice: nearly even on the sphere.
-    i = torch.arange(64, dtype=torch.float64) + 0.5
-    z, azimuth = 1 - 2 * i / 64, i * math.pi * (1 + math.sqrt(5))
+    z, weight = (torch.from_numpy(values).repeat_interleave(8) for values in np.polynomial.legendre.leggauss(4))
+    azimuth = (math.pi / 4 * torch.arange(8, dtype=torch.float64)).repeat(4)
     radius = (1 - z * z).sqrt()
     direction = torch.stack([radius * azimuth.cos(), radius * azimuth.sin(), z], dim=-1)
+    weight = weight * (math.pi / 4)
     blocks = [
-        torch.linalg.lstsq(_degree_basis(direction @ rotation.mT, band), _degree_basis(direction, band)).solution
+        _degree_basis(direction @ rotation.mT, band).mT @ (weight[:, None] * _degree_basis(direction, band))
         for band in range(degree + 1)
     ]
     matrix = torch.block_diag(*blocks)

@@ -71,7 +71,7 @@ def load_spz(path: str | Path, drop_invalid: bool = False) -> Gaussians:
         means[rows] = _int24(part["means"][rows]) * np.float32(2.0**-bits)
         quats[rows] = (_smallest_three if version == 3 else _first_three)(part["rotations"][rows])
         sh[rows, 0] = colours[part["colours"][rows]]
-        sh[rows, 1:] = harmonics[part["harmonics"][rows]].reshape(-1, k - 1, 3)
+        sh[rows, 1:] = harmonics[part["harmonics"][rows]].reshape(len(sh[rows]), k - 1, 3)
     gaussians = Gaussians(
         means=torch.from_numpy(means),
         quats=torch.from_numpy(quats),
@@ -145,7 +145,7 @@ def _unpack(path: Path) -> tuple[int, int, int, int, np.ndarray]:
         more = inflate.decompress(inflate.unconsumed_tail, 1)  # nothing, and the checksum
     except zlib.error as error:
         raise InputError(f"{path}: expected a gzip stream, got {error}") from error
-    if len(data) != expected or (not inflate.eof and not flags & EXTENSIONS):
+    if len(data) != expected or ((more or not inflate.eof) and not flags & EXTENSIONS):
         got = f"{len(data)} and more" if more else f"{len(data)} of a stream without an end"
         raise InputError(f"{path}: expected {expected} bytes for {count} Gaussians of SH degree {degree}, got {got}")
     return version, count, degree, bits, np.frombuffer(data, np.uint8)
