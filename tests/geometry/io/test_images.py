@@ -253,6 +253,15 @@ def test_median_becomes_middle_grey() -> None:
     assert grey.mean().item() == pytest.approx(1.055 * 0.18 ** (1 / 2.4) - 0.055, abs=1e-4)
 
 
+@pytest.mark.parametrize(("channel", "weight"), [(0, 0.2126), (1, 0.7152), (2, 0.0722)])
+def test_luminance_is_rec_709(channel: int, weight: float) -> None:
+    """One primary alone, at middle grey: its channel is 0.18 / weight, clipped at 1."""
+    linear = torch.zeros(3, 2, 2)
+    linear[channel] = 3.0
+    expected = srgb_from_linear(torch.tensor(min(0.18 / weight, 1.0)))
+    assert tonemap(linear)[channel].mean().item() == pytest.approx(expected.item(), abs=1e-4)
+
+
 def test_tonemap_by_hand() -> None:
     """Luminances 1 and 100 in equal halves: exposure 0.18, white 18, so the bright half reaches exactly 1."""
     linear = torch.ones(3, 2, 4)
