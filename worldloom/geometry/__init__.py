@@ -21,6 +21,7 @@ from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
 from worldloom.geometry.interpolate import interpolate_poses, resample_cameras, resample_path
 from worldloom.geometry.manoeuvres import manoeuvre_path
 from worldloom.geometry.mesh import Mesh
+from worldloom.geometry.occ3d_palette import OCC3D_COLOURS
 from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, OCC3D_GRID, Occupancy, VoxelGrid
 from worldloom.geometry.panorama import Panorama
 from worldloom.geometry.posed_images import Distortion, PosedImages
@@ -33,6 +34,7 @@ __all__ = [
     "GROUND",
     "MOVERS",
     "OCC3D_CLASSES",
+    "OCC3D_COLOURS",
     "OCC3D_GRID",
     "Camera",
     "Distortion",
