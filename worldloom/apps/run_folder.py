@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def open_run(out: Path, request: dict, *, force: bool = False, resume: bool = Fa
     out = Path(os.path.abspath(out))
     request = json.loads(json.dumps(request))  # as it will be read back
     console = Console(stderr=True)
-    if out.exists() or out.is_symlink():
+    if _is_there(out):
         if resume and _request_of(out) is not None:
             if _request_of(out) != request:
                 raise InputError(
@@ -118,9 +118,18 @@ def open_run(out: Path, request: dict, *, force: bool = False, resume: bool = Fa
                 raise
     finally:
         if not finished:
-            for folder in reversed(made_parents):
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
+            _remove_empty(made_parents)
+
+
+def _is_there(out: Path) -> bool:
+    """Also True for a link that leads nowhere."""
+    try:
+        out.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise InputError(f"output {out} cannot be written: {error.strerror}") from error
+    return True
 
 
 def _check_replaceable(out: Path, force: bool) -> None:
@@ -142,13 +151,24 @@ def _request_of(out: Path) -> dict | None:
 
 def _make_parents(out: Path) -> list[Path]:
     missing = [folder for folder in reversed(out.parents) if not folder.exists()]
+    for folder in reversed(out.parents):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"output {out} cannot be written: {folder} is not a folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        _remove_empty(missing)
         raise InputError(f"output {out} cannot be written: {error.strerror}") from error
     if not os.access(out.parent, os.W_OK | os.X_OK):
         raise InputError(f"output {out} cannot be written: no write permission in {out.parent}")
     return missing
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """From the innermost outwards; `folders` lists the outermost first. Those that hold something stay."""
+    for folder in reversed(folders):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @contextmanager
@@ -187,12 +207,15 @@ def _open_work(run: Run, resume: bool) -> None:
 
 
 def _publish(work: Path, out: Path) -> None:
-    for name in (".request.json", ".stages.json", ".lock"):
-        (work / name).unlink(missing_ok=True)
     old = out.with_name(f".{out.name}.old")
     if out.exists():
+        if old.exists():  # a run that was killed while it removed what it had replaced
+            shutil.rmtree(old)
         os.replace(out, old)
     os.replace(work, out)
+    # Only now: as long as `work` has its name, its lock keeps other runs away.
+    for name in (".request.json", ".stages.json", ".lock"):
+        (out / name).unlink(missing_ok=True)
     if old.exists():
         shutil.rmtree(old)
 

@@ -153,7 +153,7 @@ def _frames(gaussians: Gaussians, cameras: Camera, sheet: list[Tensor]) -> Itera
     """Frames along the path; six of them, evenly spaced, are also put in `sheet`."""
     chosen = {round(i * (len(cameras) - 1) / 6) for i in range(6)}
     for i in range(len(cameras)):
-        frame = render(gaussians, cameras[i], antialiased=True).rgb.clamp(0, 1)
+        frame = render(gaussians, cameras[i]).rgb.clamp(0, 1)
         if i in chosen:
             sheet.append(frame)
         yield frame

@@ -15,10 +15,11 @@ from worldloom.geometry.rigid import apply, compose, invert, rotz
 
 MARGIN = 0.3  # metres that a camera keeps from every surface and from what the panorama does not show
 LENGTH, WIDTH = 2.4, 0.8  # axes of the full loop in metres
+AHEAD = 0.35  # of the way to what lies ahead that the loop goes at most: nearer, the panorama has no detail left
 SWING = math.radians(18)  # the gaze turns this far to each side
 SHRINK = 2 / 3
 NUM_SHRINKS = 3
-HEADINGS = 12  # directions that are tried at each size
+HEADINGS = 24  # directions that are tried at each size
 
 _REACH = 8.0  # metres; boundary points farther away cannot touch a path of a few metres
 _SPACING = 0.05  # metres between boundary points along a ray
@@ -48,6 +49,12 @@ class FreeSpace:
         self._pano_from_world = invert(panorama.world_from_pano)
         self._shrunk = _nearest_of_blocks(distance)
         self._boundary = cKDTree(_boundary(self._shrunk).numpy())
+
+    def distance_ahead(self, azimuth: float) -> float:
+        """Metres of free level way from the panorama's centre, at most 8."""
+        height = self._shrunk.shape[0]
+        column = int(height * (1 - azimuth / math.pi)) % (2 * height)
+        return self._shrunk[height // 2 - 1 : height // 2 + 1, column].min().item()
 
     def clearance(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Metres from each world point to the boundary; negative where the point is not in free space.
@@ -82,10 +89,11 @@ def plan_path(
 ) -> ScenePath:
     """A level closed loop from the panorama's centre and back that keeps `margin` from all that is not free.
 
-    The loop is an ellipse, `LENGTH` ahead and `WIDTH` across, walked once with even phase. The gaze points along its
-    long axis and swings by `SWING` to each side, into the turn. Headings are tried from the centre of the image
-    outwards; the seed jitters them and picks the side of the loop. If no heading is free the loop is shrunk by 2/3, up
-    to three times. If still none is, the camera stays at the centre and turns once round. The note says so.
+    The loop is an ellipse, `LENGTH` ahead and `WIDTH` across, or smaller, so that it goes at most `AHEAD` of the way in
+    the most open direction. It is walked once with even phase; the gaze points along its long axis and swings by
+    `SWING` to each side, into the turn. Headings with as much room ahead are tried from the centre
+    of the image outwards; the seed jitters them and picks the side of the loop. If none is free the loop is shrunk by
+    2/3, up to three times. If still none is, the camera stays at the centre and turns once round. The note says so.
 
     Only the camera keeps clear, not a body under it: it may pass over a table.
 
@@ -97,25 +105,28 @@ def plan_path(
         raise ValueError(f"a path needs at least 2 views, got {num_views}")
     space = FreeSpace(panorama)
     world_from_pano = panorama.world_from_pano
+    headings = _headings(seed)
+    room = {heading: AHEAD * space.distance_ahead(heading) / LENGTH for heading, _ in headings}
+    full = min(1.0, max(room.values()))
     best = 0.0
     for shrinks in range(NUM_SHRINKS + 1):
-        scale = SHRINK**shrinks
-        for heading, side in _headings(seed):
+        scale = SHRINK**shrinks * full
+        for heading, side in headings:
+            if room[heading] < scale:
+                continue
             pano_from_cam = _loop(num_views, heading, side, scale)
             cameras = _cameras(world_from_pano @ pano_from_cam, size, fov)
             clear = space.clearance(cameras.world_from_cam[:, :3, 3]).min().item()
             if clear >= margin:
-                note = (
-                    f"no full loop is free with {margin} m to spare; it was shrunk to {scale:.0%}" if shrinks else None
-                )
-                return ScenePath(cameras, _length(cameras), clear, note)
+                shrunk = f"no full loop is free with {margin} m to spare; it was shrunk to {SHRINK**shrinks:.0%}"
+                return ScenePath(cameras, _length(cameras), clear, shrunk if shrinks else None)
             best = max(best, clear)
-    still = _loop(num_views, 0.0, 1.0, 0.0)
+    ahead = _loop(1, 0.0, 1.0, 0.0)
     phase = 2 * math.pi * torch.arange(num_views) / num_views
-    turning = compose(rotz(phase) @ still[:, :3, :3], still[:, :3, 3])
+    turning = compose(rotz(phase) @ ahead[:, :3, :3], torch.zeros(num_views, 3))
     cameras = _cameras(world_from_pano @ turning, size, fov)
     note = (
-        f"no loop is free with {margin} m to spare, not even at {scale:.0%} (best: {best:.2f} m); "
+        f"no loop is free with {margin} m to spare, not even at {SHRINK**NUM_SHRINKS:.0%} (best: {best:.2f} m); "
         "the camera turns on the spot"
     )
     return ScenePath(cameras, 0.0, space.clearance(world_from_pano[None, :3, 3]).item(), note)

@@ -1,5 +1,8 @@
 """OpenEXR images through the OpenEXR package."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,10 +43,11 @@ def read(path: Path, max_pixels: int) -> Float32[np.ndarray, "h w 3"]:
     names = _rgb_names({c.name: c for c in header["channels"]}, path)
     try:
         # Not OpenEXR.File, which reports damaged pixels on stdout and then returns a file without parts.
-        with_pixels = exr.InputFile(str(path))
-        kinds = {name: str(c.type) for name, c in with_pixels.header()["channels"].items()}
-        planes = [np.frombuffer(with_pixels.channel(n), _dtype(kinds[n])).reshape(height, width) for n in names]
-        with_pixels.close()
+        with _quiet():
+            with_pixels = exr.InputFile(str(path))
+            kinds = {name: str(c.type) for name, c in with_pixels.header()["channels"].items()}
+            planes = [np.frombuffer(with_pixels.channel(n), _dtype(kinds[n])).reshape(height, width) for n in names]
+            with_pixels.close()
     except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: expected {height}x{width} OpenEXR pixels, got damaged data ({_line(error)})"
@@ -52,10 +56,24 @@ def read(path: Path, max_pixels: int) -> Float32[np.ndarray, "h w 3"]:
 
 
 def _header(exr: ModuleType, path: Path) -> dict[str, Any]:
-    with exr.File(str(path), header_only=True) as file:
+    with _quiet(), exr.File(str(path), header_only=True) as file:
         if len(file.parts) != 1:
             raise InputError(f"{path}: expected one part in the OpenEXR file, got {len(file.parts)}")
         return dict(file.header())  # closing the file empties its own
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the lines that OpenEXR's C code writes to stderr about damage which it also raises."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
 
 
 def _rgb_names(channels: dict[str, Any], path: Path) -> tuple[str, ...]:
