@@ -54,7 +54,7 @@ def rasterize(
     if means2d.requires_grad:
         grad = torch.zeros_like(means2d[0])
         every = torch.arange(len(grad), device=grad.device)
-        means2d.register_hook(lambda g: _torch.add_rows(grad, every, g[0]))
+        means2d.register_hook(lambda g: _torch.add_rows(grad, every, None if g is None else g[0]))
 
     def read_info() -> RenderInfo:
         visible = (radii > 0).all(-1)

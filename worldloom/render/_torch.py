@@ -1,5 +1,6 @@
 """The torch twin of the rasterizer: the same equations, any device, any float type, derivatives by autograd."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -90,9 +91,10 @@ def rasterize(
     )
 
 
-def add_rows(total: Tensor, ids: Tensor, rows: Tensor) -> None:
-    """A gradient hook that keeps a sum and changes nothing."""
-    total.index_add_(0, ids, rows)
+def add_rows(total: Tensor, ids: Tensor, rows: Tensor | None) -> None:
+    """A gradient hook that keeps a sum and changes nothing; autograd says None for a gradient of zero."""
+    if rows is not None:
+        total.index_add_(0, ids, rows)
 
 
 def project(
@@ -167,12 +169,14 @@ def blend(
     low: Int[Tensor, "n 2"],
     high: Int[Tensor, "n 2"],
     size: tuple[int, int],
+    draw_tiles: Callable[..., Tensor] | None = None,
 ) -> tuple[Float[Tensor, "c h w"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Images of `values`, transmittance and median depth, from splats in depth order.
 
     Tiles with lists of similar length are blended together, each batch recomputed in the backward pass, so that memory
-    stays bounded whatever the scene.
+    stays bounded whatever the scene. `draw_tiles` may stand in for `blend_tiles`, with the same arguments and shapes.
     """
+    draw = draw_tiles or blend_tiles
     height, width = size
     columns, rows = -(-width // TILE), -(-height // TILE)
     device = values.device
@@ -208,9 +212,9 @@ def blend(
         pixels = (corner[first:last, None] + offset).to(values.dtype)
         inputs = (splats.means2d, splats.conics, splats.opacities, splats.depths.detach(), values, index, used, pixels)
         if torch.is_grad_enabled() and values.requires_grad:
-            parts.append(checkpoint(blend_tiles, *inputs, use_reentrant=False, preserve_rng_state=False))  # pyright: ignore[reportArgumentType]
+            parts.append(checkpoint(draw, *inputs, use_reentrant=False, preserve_rng_state=False))  # pyright: ignore[reportArgumentType]
         else:
-            parts.append(blend_tiles(*inputs))
+            parts.append(draw(*inputs))
         first = last
     tiles = torch.cat(parts)[by_length.argsort()]
     whole = tiles.view(rows, columns, TILE, TILE, -1).permute(4, 0, 2, 1, 3).reshape(-1, rows * TILE, columns * TILE)
@@ -233,8 +237,9 @@ def blend_tiles(
     dx, dy = delta.unbind(-1)
     xx, xy, yy = conics[index][:, :, None, :].unbind(-1)
     sigma = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
+    # sigma is never negative, but for needles a rounded one may be.
     alpha = (opacities[index][:, :, None] * torch.exp(-sigma.clamp(min=0))).clamp(max=MAX_ALPHA)
-    alpha = torch.where(used[:, :, None] & (sigma >= 0) & (alpha >= MIN_ALPHA), alpha, 0)
+    alpha = torch.where(used[:, :, None] & (alpha >= MIN_ALPHA), alpha, 0)
     # The product only falls, so the splats before the end are exactly those that leave more than the least.
     alpha = torch.where((1 - alpha.detach()).cumprod(dim=1) > MIN_TRANSMITTANCE, alpha, 0)
     after = (1 - alpha).cumprod(dim=1)

@@ -10,6 +10,7 @@ constexpr int BLOCK = 4;      // pixels; a block is sixteen lanes
 constexpr int CHUNK = 1024;   // Gaussians of one projection task
 constexpr int BATCH = 128;    // splats of a tile list held in L1 at once
 constexpr int ROW = 12;       // numbers in a gradient row; ten are used
+constexpr int AHEAD = 20;     // Gaussians between a prefetch and its use
 constexpr int SPARE = 16;     // entries past the end of a list that a vector store may touch
 
 struct Box {
@@ -52,7 +53,7 @@ struct Arrays {
   uint32_t* pair_count;    // [chunks] (tile, splat) pairs
   uint32_t* pair_start;    // [chunks] first gradient row of each chunk
   uint32_t* tile_start;    // [tiles + 1]
-  int32_t* list;           // [pairs] Gaussians of each tile, front to back
+  int32_t* list;           // [pairs + AHEAD] Gaussians of each tile, front to back; then any Gaussian
   T* transmittance;        // [tiles * 256] in block order; these three only where a backward pass may follow
   T* last;                 // [tiles * 256] place in the tile's list of the last blended splat, -1 for none
 };

@@ -195,8 +195,9 @@ class Frame {
     }
     if (pairs >= uint64_t{1} << 32) throw std::length_error("more than 2^32 (tile, splat) pairs; draw a smaller image");
     pairs_ = static_cast<int64_t>(pairs);
-    list_ = Buffer<int32_t>(pairs_);
+    list_ = Buffer<int32_t>(pairs_ + AHEAD);
     arrays_.list = list_.get();
+    std::memset(list_.get() + pairs_, 0, AHEAD * sizeof(int32_t));
 
     Buffer<uint64_t> sorted(visible), spare(visible);
     uint64_t *order = sorted.get(), *other = spare.get();
@@ -219,32 +220,40 @@ class Frame {
 
     // Counting sort into tiles: each part of the depth order knows where its share of each list begins.
     const int parts = std::max(1, std::min<int>(threads_, static_cast<int>(visible / 4096)));
-    const size_t num_tiles = static_cast<size_t>(tiles());
-    Buffer<uint32_t> places(parts * num_tiles);
+    const size_t stride = view_.columns + 1, table = stride * (view_.rows + 1), num_tiles = static_cast<size_t>(tiles());
+    Buffer<uint32_t> places(parts * table);
     Buffer<Box> boxes(visible);
     auto part_begin = [&](int64_t part) { return visible * part / parts; };
     pool.run(threads_, parts, [&](int64_t part, int) {
-      uint32_t* count = places.get() + part * num_tiles;
-      std::memset(count, 0, num_tiles * sizeof(uint32_t));
+      // Counts as a sum over corners (four steps for each box, whatever its size), then summed up in both directions.
+      uint32_t* count = places.get() + part * table;
+      std::memset(count, 0, table * sizeof(uint32_t));
       for (size_t i = part_begin(part), end = part_begin(part + 1); i < end; ++i) {
+        if (i + AHEAD < end) __builtin_prefetch(&boxes_[static_cast<uint32_t>(order[i + AHEAD])]);
         const Box box = boxes[i] = boxes_[static_cast<uint32_t>(order[i])];
-        for (int y = box.y0; y < box.y1; ++y)
-          for (int x = box.x0; x < box.x1; ++x) ++count[y * view_.columns + x];
+        ++count[box.y0 * stride + box.x0], --count[box.y0 * stride + box.x1];
+        --count[box.y1 * stride + box.x0], ++count[box.y1 * stride + box.x1];
       }
+      for (int y = 0; y < view_.rows; ++y)
+        for (int x = 0; x < view_.columns; ++x) {
+          const uint32_t left = x ? count[y * stride + x - 1] : 0, up = y ? count[(y - 1) * stride + x] : 0;
+          count[y * stride + x] += left + up - (x && y ? count[(y - 1) * stride + x - 1] : 0);
+        }
     });
     uint32_t sum = 0;
     for (size_t tile = 0; tile < num_tiles; ++tile) {
       tile_start_[tile] = sum;
-      for (int part = 0; part < parts; ++part) sum += std::exchange(places[part * num_tiles + tile], sum);
+      const size_t cell = tile / view_.columns * stride + tile % view_.columns;
+      for (int part = 0; part < parts; ++part) sum += std::exchange(places[part * table + cell], sum);
     }
     tile_start_[num_tiles] = sum;
     pool.run(threads_, parts, [&](int64_t part, int) {
-      uint32_t* place = places.get() + part * num_tiles;
+      uint32_t* place = places.get() + part * table;
       for (size_t i = part_begin(part), end = part_begin(part + 1); i < end; ++i) {
         const Box box = boxes[i];
         const int32_t id = static_cast<int32_t>(order[i]);
         for (int y = box.y0; y < box.y1; ++y)
-          for (int x = box.x0; x < box.x1; ++x) list_[place[y * view_.columns + x]++] = id;
+          for (int x = box.x0; x < box.x1; ++x) list_[place[y * stride + x]++] = id;
       }
     });
   }
