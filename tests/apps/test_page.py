@@ -101,12 +101,13 @@ def view(page) -> np.ndarray:
 
 def wait_for_picture(page, different_from: np.ndarray | None = None) -> np.ndarray:
     """Poll until the view is not flat and, if asked, not what it was."""
+    now = view(page)
     for _ in range(60):
-        now = view(page)
         changed = different_from is None or np.abs(now - different_from).mean() > 2
         if now.std() > 8 and changed:
             return now
         page.wait_for_timeout(500)
+        now = view(page)
     page.screenshot(path=SCREENSHOTS / "failed.png")
     raise AssertionError(f"the view stayed flat or unchanged (deviation {now.std():.1f}); see {SCREENSHOTS}/failed.png")
 
@@ -139,6 +140,11 @@ def test_a_panorama_becomes_a_view_that_follows_the_mouse(page, tmp_path: Path) 
     page.locator("#view iframe").wait_for()
     before = wait_for_picture(page)
     page.screenshot(path=SCREENSHOTS / "scene.png")
+    # From here the server renders: the same view, and a mouse that is followed at once on any machine.
+    page.get_by_label("Render on the server").check()
+    page.wait_for_timeout(2000)
+    assert np.abs(wait_for_picture(page) - before).mean() < 40, "both renderers must show the same view"
+    before = wait_for_picture(page)
     box = page.locator("#view iframe").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
     page.mouse.down()

@@ -73,7 +73,7 @@ def drive(
     clip: Annotated[Path, typer.Argument(help="An Occ3D scene folder, one labels.npz, or a clip file (.npz).")],
     out: Out,
     path: Annotated[
-        str, typer.Option(help="straight, left, right or stop; or a path file (.json, .npz).")
+        str, typer.Option(help="log (as the clip drove), straight, left, right or stop; or a path file (.json, .npz).")
     ] = "straight",
     speed: Annotated[float, typer.Option(help="Speed of a named manoeuvre in m/s.")] = 5.0,
     past: Annotated[int, typer.Option(help="Frames of the clip that are given; those after them are the truth.")] = 4,

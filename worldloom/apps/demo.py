@@ -6,7 +6,7 @@ from rich.console import Console
 
 from worldloom.apps.drive import make_drive
 from worldloom.apps.scene import make_scene
-from worldloom.synth import sample_clip_path, sample_panorama_path
+from worldloom.synth.samples import sample_clip_path, sample_panorama_path
 
 
 def run_demo(out: Path, *, force: bool) -> None:
@@ -15,7 +15,7 @@ def run_demo(out: Path, *, force: bool) -> None:
     console.print(f"[bold]Scene[/]: the sample panorama {sample_panorama_path().name} becomes splats to walk through")
     scene = make_scene(sample_panorama_path(), out / "scene", force=force)
     console.print(f"[bold]Drive[/]: the sample clip {sample_clip_path().name} goes on along its own ego path")
-    drive = make_drive(sample_clip_path(), out / "drive", force=force)
+    drive = make_drive(sample_clip_path(), out / "drive", path="log", force=force)
     console.print("\n[bold]Look at[/]", highlight=False)
     for folder, names in (
         (scene.folder, ("preview.png", "preview.mp4", "scene.ply", "report.json")),

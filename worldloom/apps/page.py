@@ -22,12 +22,13 @@ def build_page(runs: Path, host: str, show: Path | None):
         host: address on which the viewers listen.
         show: a finished result to show at first.
     """
-    gr = require("gradio", "apps", "the web page")
+    import gradio as gr
+
     from worldloom.apps.drive import make_drive
     from worldloom.apps.scene import make_scene
-    from worldloom.synth import sample_clip_path, sample_panorama_path
+    from worldloom.synth.samples import sample_clip_path, sample_panorama_path
 
-    def run(job: Callable[[Path], None], kind: str, viewer: Viewer | None, on_server: bool, request) -> tuple:
+    def run(job: Callable[[Path], object], kind: str, viewer: Viewer | None, on_server: bool, request) -> tuple:
         out = runs / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         try:
             job(out)
@@ -41,15 +42,8 @@ def build_page(runs: Path, host: str, show: Path | None):
         viewer = Viewer(host, on_server)
         viewer.show_result(folder)
         files = [str(path) for path in sorted(folder.iterdir()) if path.is_file()]
-        return (
-            viewer,
-            _frame(viewer, request),
-            str(folder / "preview.mp4") if kind_of(folder) == "scene" else str(folder / "birdseye.mp4"),
-            files,
-        )
-
-    def kind_of(folder: Path) -> str:
-        return "scene" if (folder / "scene.ply").is_file() else "drive"
+        film = folder / "preview.mp4"  # of a scene; a driving future has two, and the one from above says most
+        return viewer, _frame(viewer, request), str(film if film.is_file() else folder / "birdseye.mp4"), files
 
     with gr.Blocks(title="worldloom", analytics_enabled=False, fill_width=True) as page:
         gr.Markdown(INTRO)
@@ -66,14 +60,14 @@ def build_page(runs: Path, host: str, show: Path | None):
                     make = gr.Button("Make the scene", variant="primary", elem_id="make-scene")
                 with gr.Tab("Drive"):
                     clip = gr.File(label="Clip or labels, .npz (empty: the sample street)", file_types=[".npz"])
-                    path = gr.Radio(["straight", "left", "right", "stop"], value="straight", label="Ego path")
+                    path = gr.Radio(["log", "straight", "left", "right", "stop"], value="straight", label="Ego path")
                     speed = gr.Slider(0, 15, 5, step=0.5, label="Speed (m/s)")
                     horizon = gr.Slider(1, 16, 12, step=1, label="Future frames")
                     forecast = gr.Button("Forecast", variant="primary", elem_id="forecast")
                 files = gr.Files(label="Files", interactive=False)
             with gr.Column(scale=3):
                 frame = gr.HTML(_placeholder(), label="View", elem_id="view")
-                video = gr.Video(label="Preview", autoplay=True, loop=True)
+                video = gr.Video(label="Preview", autoplay=True, loop=True, height=360)
         outputs = [viewer, frame, video, files]
 
         def scene(panorama, height, viewer, on_server, request: gr.Request):
@@ -90,6 +84,11 @@ def build_page(runs: Path, host: str, show: Path | None):
                 request,
             )
 
+        def switch(viewer, on_server):
+            if viewer is not None:
+                viewer.server_render = on_server
+
+        on_server.change(switch, [viewer, on_server], None)
         make.click(scene, [panorama, height, viewer, on_server], outputs, concurrency_limit=1)
         forecast.click(drive, [clip, path, speed, horizon, viewer, on_server], outputs, concurrency_limit=1)
         if show is not None:
@@ -108,7 +107,7 @@ def serve(*, host: str, port: int, runs: Path, show: Path | None = None, block: 
         MissingExtra: gradio or viser is not installed.
         InputError: `runs` cannot be written, or `show` is not a result.
     """
-    gr = require("gradio", "apps", "the web page")
+    require("gradio", "apps", "the web page")
     require("viser", "apps", "the viewer")
     if show is not None and not ((show / "scene.ply").is_file() or (show / "future.npz").is_file()):
         raise InputError(f"expected a result of worldloom scene or drive (scene.ply or future.npz), got {show}")
@@ -116,6 +115,8 @@ def serve(*, host: str, port: int, runs: Path, show: Path | None = None, block: 
         runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"results folder {runs} cannot be made: {error.strerror}") from error
+    import gradio as gr
+
     page = build_page(runs, host, show)
     # System fonts: nothing is fetched from outside, so the page works offline and tells nobody.
     theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])

@@ -1,7 +1,7 @@
 """One viser server that shows a splat scene, or an occupancy future with a time slider.
 
 A browser with a GPU draws the splats itself. For others the server renders what the browser's camera sees with our
-rasterizer and sends it as the background image; the check box "Render on the server" switches.
+rasterizer and sends it as the background image: `server_render` switches.
 """
 
 import threading
@@ -25,14 +25,15 @@ class Viewer:
     def __init__(self, host: str = "127.0.0.1", server_render: bool = False) -> None:
         viser = require("viser", "apps", "the viewer")
         self._server = viser.ViserServer(host=host, port=_free_port(host), verbose=False)
-        self._server.gui.configure_theme(control_layout="collapsible", control_width="small", show_logo=False, show_share_button=False)
+        self._server.gui.configure_theme(
+            control_layout="floating", control_width="small", show_logo=False, show_share_button=False
+        )
         self._server.scene.set_up_direction("+z")
         self._frames: list[Gaussians] = []
         self._node = None
         self._slider = None
         self._lock = threading.Lock()
-        self._switch = self._server.gui.add_checkbox("Render on the server", server_render)
-        self._switch.on_update(lambda _: self._draw())
+        self._server_render = server_render
         self._streams: dict[int, _Stream] = {}
         self._server.on_client_connect(self._connect)
         self._server.on_client_disconnect(self._disconnect)
@@ -102,7 +103,13 @@ class Viewer:
 
     @property
     def server_render(self) -> bool:
-        return bool(self._switch.value)
+        """Whether the server draws the frames; else the browser draws the splats."""
+        return self._server_render
+
+    @server_render.setter
+    def server_render(self, wanted: bool) -> None:
+        self._server_render = wanted
+        self._draw()
 
     def _draw(self) -> None:
         with self._lock:
