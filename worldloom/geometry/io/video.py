@@ -56,7 +56,10 @@ def save_video(
             pixels = _pixels(frame, i, path)
             if stream is None:
                 size = pixels.shape[:2]
-                stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "medium"})
+                # x264's macroblock tree reads memory it has not written, where the width is not a multiple of 128: the
+                # same frames then give other bytes from run to run.
+                options = {"crf": str(crf), "preset": "medium", "x264-params": "mbtree=0"}
+                stream = container.add_stream("libx264", rate=rate, options=options)
                 stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
                 stream.codec_context.thread_count = 1
                 stream.codec_context.colorspace = BT709
