@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missing part, 130 interrupted.
 """
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,9 @@ import typer
 
 from worldloom import __version__
 from worldloom.errors import InputError, MissingExtra
+
+# Before torch is loaded: threads that spin at barriers cost tens of milliseconds a call on a machine that is shared.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 app = typer.Typer(
     name="worldloom",
