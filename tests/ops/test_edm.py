@@ -109,3 +109,11 @@ def test_training_levels():
     assert sigma.log().median().item() == pytest.approx(-0.4, abs=0.03)
     assert sigma.min() >= 2e-3
     assert sigma.max() <= 20
+
+
+def test_heun_lands_each_frame_on_its_own_last_step():
+    """A frame that becomes clean while another is still noisy takes Euler's step there, not half of one."""
+    x = torch.randn(1, 2, 3, dtype=torch.float64)
+    levels = torch.tensor([[[2.0, 2.0]], [[0.0, 1.0]], [[0.0, 0.0]]], dtype=torch.float64)
+    out = edm.sample(lambda x, _s: torch.full_like(x, 5.0), x, levels, "heun")
+    torch.testing.assert_close(out, torch.full_like(x, 5.0))

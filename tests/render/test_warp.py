@@ -130,3 +130,12 @@ def test_batches_and_gradients():
         warp(rgb, depth, here[0], there)
     with pytest.raises(ValueError, match="source camera's size"):
         warp(rgb[..., 1:], depth[..., 1:], here, there)
+
+
+def test_a_near_point_does_not_hide_what_it_only_grazes():
+    """A tenth of the near pixel reaches into its neighbour: the wall stays there, the near surface does not grow."""
+    rgb, depth = picture(), torch.full(SIZE, 8.0)
+    depth[2, 5] = 2.0
+    out = warp(rgb, depth, camera(), camera(0.025))
+    assert out.depth[2, 5].item() == pytest.approx(2.0)
+    assert out.depth[2, 4].item() == pytest.approx(8.0)

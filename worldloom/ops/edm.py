@@ -136,7 +136,7 @@ def sample(
         method: "euler" (first order) or "heun" (second order; its step to sigma = 0 is Euler's, as there the slope
             is not defined).
     """
-    for sigma, sigma_next in pairwise(sigmas):
+    for sigma, sigma_next in pairwise(sigmas.to(x.device)):
         step = align_levels(sigma_next - sigma, x)
         slope = _slope(denoiser, x, sigma)
         if method == "heun" and bool((sigma_next > 0).any()):

@@ -133,7 +133,7 @@ def sample(
         times: num_steps + 1 rows; one number each, or one for each sample, frame or token.
         method: "euler" calls velocity once a step (first order), "heun" twice (second order).
     """
-    for t, t_next in pairwise(times):
+    for t, t_next in pairwise(times.to(x.device)):
         step = align_levels(t_next - t, x)
         slope = velocity(x, t)
         if method == "heun":
