@@ -16,6 +16,17 @@ def test_status_names_every_engine():
     assert all(engine.detail for engine in backends())
 
 
+def test_status_of_an_spconv_wheel(monkeypatch):
+    """Its distribution is named after a CUDA version, unlike its module."""
+    monkeypatch.setattr(engines, "spconv_module_name", lambda: "spconv")
+    monkeypatch.setattr(engines, "packages_distributions", lambda: {"spconv": ["spconv-cu126"]})
+    monkeypatch.setattr(engines, "version", lambda name: {"spconv-cu126": "2.3.8"}[name])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    status = backends()[2]
+    assert not status.available
+    assert status.detail == "spconv-cu126 2.3.8, but torch sees no GPU"
+
+
 def test_other_dtypes_go_to_the_twin():
     assert choose_backend(torch.zeros(1, 1, dtype=torch.float64)) == "torch"
     assert choose_backend(torch.zeros(1, 1, dtype=torch.bfloat16)) == "torch"

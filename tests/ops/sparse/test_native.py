@@ -9,7 +9,13 @@ import torch
 from worldloom.ops.sparse import SparseTensor, SubMConv3d, Window, convolve
 from worldloom.ops.sparse.backend import native_module
 
-pytestmark = pytest.mark.skipif(native_module() is None, reason="the compiled extension is not built")
+
+@pytest.fixture(autouse=True)
+def native():
+    module = native_module()
+    if module is None:
+        pytest.skip("the compiled extension is not built")
+    return module
 
 
 def run(features, coords, shape, weight, bias, threads):
@@ -20,11 +26,11 @@ def run(features, coords, shape, weight, bias, threads):
         results = []
         x = SparseTensor(features, coords, shape, 1)
         strided = Window((3,) * 3, (2,) * 3, (1,) * 3, (1,) * 3)
-        for window, kind in ((Window.centred((3,) * 3, (1,) * 3), "submanifold"), (strided, "strided")):
+        for window in (Window.centred((3,) * 3, (1,) * 3), strided):
             leaves = [t.clone().requires_grad_() for t in (features, weight, bias)]
-            kernel_map = x.maps.find(x.sites, window, kind)
+            kernel_map = x.maps.find(x.sites, window, "strided" if window is strided else "submanifold")
             out = convolve(x.replace_features(leaves[0]), leaves[1], leaves[2], kernel_map, "native").features
-            out.backward(out.detach().sin())
+            out.backward(torch.arange(out.numel()).view_as(out).sin())
             results += [kernel_map.neighbours, out.detach(), *(leaf.grad for leaf in leaves)]
         return results
     finally:
@@ -43,10 +49,10 @@ def case():
 
 
 @pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512"])
-def test_same_bits_for_any_thread_count(case, isa, monkeypatch):
+def test_same_bits_for_any_thread_count(native, case, isa, monkeypatch):
     monkeypatch.setenv("WORLDLOOM_ISA", isa)
     try:
-        native_module().isa()
+        native.isa()
     except ValueError as error:
         pytest.skip(str(error))
     one = run(*case, threads=1)
@@ -55,19 +61,19 @@ def test_same_bits_for_any_thread_count(case, isa, monkeypatch):
             assert torch.equal(a, b)
 
 
-def test_instruction_sets_agree(case, monkeypatch):
+def test_instruction_sets_agree(native, case, monkeypatch):
     results = {}
     for isa in ("scalar", "avx2", "avx512"):
         try:
             monkeypatch.setenv("WORLDLOOM_ISA", isa)
-            native_module().isa()
+            native.isa()
         except ValueError:
             continue
         results[isa] = run(*case, threads=2)
     for other in results.values():
         for a, b in zip(results["scalar"], other, strict=True):
             scale = a.abs().max().clamp(min=1)
-            torch.testing.assert_close(a / scale, b / scale, rtol=0, atol=1e-6)
+            torch.testing.assert_close(a / scale, b / scale, rtol=0, atol=2e-6)
 
 
 def test_an_unknown_instruction_set_is_refused(case, monkeypatch):
@@ -85,10 +91,10 @@ def test_rows_keep_their_bits_in_any_company(case):
     assert torch.equal(whole[order], mixed)
 
 
-def test_a_forked_child_can_convolve(case):
-    """The child has none of the parent's threads; the pool must notice. Torch's own pool would hang, so no torch here."""
+def test_a_forked_child_can_convolve(native, case):
+    """The child has none of the parent's threads; the pool must notice. (Torch's pool would hang: not used.)"""
     features, coords, shape, weight, _ = case
-    native = native_module()
+    coords = coords.contiguous()
     cube, ones = (3, 3, 3), (1, 1, 1)
 
     def outcome():
@@ -121,9 +127,8 @@ def test_second_derivatives_are_refused(voxels, shuffled):
         grad.sum().backward()
 
 
-def test_the_extension_guards_its_memory(voxels, shuffled):
+def test_the_extension_guards_its_memory(native):
     """Arguments that do not belong together raise; they never reach the kernels."""
-    native = native_module()
     table = torch.tensor([[5]], dtype=torch.int32)
     with pytest.raises(ValueError, match="beyond the input"):
         native.pairs_of(table, 3, 1)

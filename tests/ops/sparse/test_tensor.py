@@ -85,6 +85,8 @@ def test_hostile_shapes_and_dtypes():
         SparseTensor(torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.int32), (1 << 31,), 1)
     with pytest.raises(InputError, match="1 to 4 axes\\), got shape \\(3, 4\\)"):
         SparseTensor.from_dense(torch.zeros(3, 4))
+    with pytest.raises(InputError, match="1 to 4 axes\\), got shape \\(1, 1, 0\\)"):
+        SparseTensor.from_dense(torch.zeros(1, 1, 0))
 
 
 def test_sites_keep_their_own_copy_and_notice_writes(voxels, shuffled):

@@ -12,6 +12,7 @@ def test_children_are_a_dense_transposed_conv(backend, device, voxels, shuffled)
     dense, active = voxels((4, 3, 5), 3, batch_size=2)
     layer = SparseGenerativeUpsample(3, 4, (2, 2, 1), backend=backend).to(device)
     out = layer(shuffled(dense, active).to(device))
+    assert layer.bias is not None
     weight = layer.weight.unflatten(0, (2, 2, 1)).permute(3, 4, 0, 1, 2).cpu()
     occupied = active.repeat_interleave(2, 1).repeat_interleave(2, 2)
     expected = F.conv_transpose3d(dense, weight, layer.bias.cpu(), stride=(2, 2, 1)) * occupied[:, None]

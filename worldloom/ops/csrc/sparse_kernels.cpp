@@ -146,6 +146,12 @@ void convolve_panel(const ConvTask& task, int64_t block, const float* weight, in
         x[r] = task.x + task.pairs.source[p + r] * depth;
         acc[r] = scratch + task.pairs.target[p + r] * width;
       }
+      // The next tile's inputs are scattered rows that the hardware cannot foresee.
+      const int64_t ahead_end = end < p + 2 * kTileRows ? end : p + 2 * kTileRows;
+      for (int64_t ahead = p + kTileRows; ahead < ahead_end; ++ahead) {
+        const float* row = task.x + task.pairs.source[ahead] * depth;
+        for (int64_t c = 0; c < depth; c += 16) __builtin_prefetch(row + c);
+      }
       if (count == kTileRows) tile<kTileRows, V>(x, acc, w, depth);
       else tail<kTileRows - 1, V>(count, x, acc, w, depth);
     }

@@ -61,10 +61,10 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx, *grads):  # pyright: ignore[reportIncompatibleMethodOverride]  (the decorator hides the name ctx)
         features, weight = ctx.saved_tensors
         kernel_map: KernelMap = ctx.kernel_map
-        grad, threads = grad.contiguous(), torch.get_num_threads()
+        grad, threads = grads[0].contiguous(), torch.get_num_threads()
         grad_features = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             grad_features = torch.empty_like(features)

@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from types import ModuleType
 
 import torch
@@ -33,7 +33,8 @@ def backends() -> list[Backend]:
     if spconv is None:
         cuda_detail = "not installed: pip install 'worldloom[cuda]'"
     else:
-        cuda_detail = f"{spconv} {version(spconv.replace('_', '-'))}" + ("" if cuda else ", but torch sees no GPU")
+        package = packages_distributions()[spconv][0]  # spconv's wheels are named after a CUDA version
+        cuda_detail = f"{package} {version(package)}" + ("" if cuda else ", but torch sees no GPU")
     return [
         Backend("native", native is not None, f"CPU, {native.isa()}" if native else "the extension is not built"),
         Backend("torch", True, f"torch {torch.__version__}, any device and dtype"),

@@ -38,11 +38,15 @@ class SparseGroupNorm(nn.Module):
         return x.replace_features(normed.flatten(1) * self.weight + self.bias)
 
 
-class SparseSequential(nn.Sequential):
+class SparseSequential(nn.Module):
     """Layers of torch.nn (norms, activations, linear) see the features; every other module sees the sparse tensor."""
 
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
     def forward(self, x: SparseTensor) -> SparseTensor:
-        for layer in self:
+        for layer in self.layers:
             plain = type(layer).__module__.startswith("torch.nn.")
             x = x.replace_features(layer(x.features)) if plain else layer(x)
         return x

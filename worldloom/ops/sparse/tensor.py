@@ -56,7 +56,7 @@ class SparseTensor:
         cls, dense: Float[Tensor, "batch c *shape"], active: Bool[Tensor, "batch *shape"] | None = None
     ) -> "SparseTensor":
         """Keep the voxels of `active`, by default those with any non-zero channel, in lexicographic order."""
-        if not 3 <= dense.ndim <= 6:
+        if not 3 <= dense.ndim <= 6 or 0 in dense.shape[2:]:
             raise InputError(f"expected a dense tensor of (batch, c, 1 to 4 axes), got shape {tuple(dense.shape)}")
         if active is None:
             active = (dense != 0).any(dim=1)

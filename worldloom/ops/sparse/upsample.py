@@ -59,10 +59,10 @@ class SparseGenerativeUpsample(nn.Module):
         )
         children = convolve(x, self.weight, self.bias, kernel_map, self.backend)
         logits = self.occupied(children.features)[:, 0]
-        if keep is None:
-            keep = logits.detach() > 0
-        elif isinstance(keep, SparseTensor):
-            keep = keep.rows_at(children.sites) >= 0
-        if keep.shape != (len(children),):
-            raise InputError(f"expected a mask over {len(children)} children, got shape {tuple(keep.shape)}")
-        return Upsampled(children, logits, children.prune(keep))
+        if isinstance(keep, SparseTensor):
+            mask = keep.rows_at(children.sites) >= 0
+        else:
+            mask = logits.detach() > 0 if keep is None else keep
+        if mask.shape != (len(children),):
+            raise InputError(f"expected a mask over {len(children)} children, got shape {tuple(mask.shape)}")
+        return Upsampled(children, logits, children.prune(mask))
