@@ -103,7 +103,7 @@ def test_memory_reaches_beyond_the_last_frame() -> None:
         (FREE, True, FREE),  # somebody looked, and it is gone
         (FREE, False, WALL),  # nobody looked: no news
         (ROAD, True, ROAD),
-        (ROAD, False, WALL),  # a label without a look does not overrule a look
+        (ROAD, False, WALL),  # a label without a look is none
     ],
 )
 def test_later_looks_overrule(later: int, looked: bool, expected: int) -> None:
@@ -116,13 +116,17 @@ def test_later_looks_overrule(later: int, looked: bool, expected: int) -> None:
     assert future.observed[0, 8, 8, 1]
 
 
-def test_labels_outside_the_mask_are_kept_and_stay_unobserved() -> None:
+@pytest.mark.parametrize("label", [WALL, CAR])
+def test_labels_where_nobody_looked_are_not_used(label: int) -> None:
     labels = empty()
-    labels[3, 4, 1] = WALL
-    nobody = torch.zeros(1, *GRID.shape, dtype=torch.bool)
-    future = copy_warp(make_past([labels], at(0)[None], nobody), path(at(0.5)))
-    assert (future.labels[0] != FREE).nonzero().tolist() == [[2, 4, 1]]
-    assert not future.observed.any()
+    labels[3, 4, 1] = label
+    observed = torch.ones(1, *GRID.shape, dtype=torch.bool)
+    observed[0, 3, 4, 1] = False
+    past = make_past([labels], at(0)[None], observed)
+    for method in (copy_last, copy_warp):
+        future = method(past, path(at(0)))
+        assert (future.labels == FREE).all()
+        assert torch.equal(future.observed, observed)
 
 
 def test_road_users_stay_where_last_seen_and_leave_no_trail() -> None:

@@ -2,6 +2,9 @@
 
 Both take the past and the ego poses of the future, and return the future in the grid of each of those poses.
 `copy_last` repeats what was last seen. `copy_warp` keeps the static world in place and moves the ego through it.
+
+Only what was observed counts: a label where nobody looked is not used. A past with `observed` all True is one that
+trusts every label, as published forecasts do.
 """
 
 import itertools
@@ -33,7 +36,7 @@ class StaticWorld:
 
 
 def copy_last(past: Occupancy, ego_path: EgoPath) -> Occupancy:
-    """The last frame again and again, as if the world were tied to the car.
+    """What the last frame observed, again and again, as if the world were tied to the car.
 
     Args:
         past: labels t x y z, t >= 1.
@@ -42,8 +45,8 @@ def copy_last(past: Occupancy, ego_path: EgoPath) -> Occupancy:
         one frame for each pose of `ego_path`.
     """
     _check(past, ego_path)
-    labels = past.labels[-1:].repeat(len(ego_path), 1, 1, 1)
     observed = past.observed[-1:].repeat(len(ego_path), 1, 1, 1)
+    labels = torch.where(observed, past.labels[-1:], FREE)
     return replace(past, labels=labels, observed=observed, world_from_ego=ego_path.world_from_ego)
 
 
@@ -62,8 +65,8 @@ def copy_warp(past: Occupancy, ego_path: EgoPath) -> Occupancy:
     _check(past, ego_path)
     world = fuse_static(past, ego_path)
     last = past[-1:]
-    movers = torch.where(_among(last.labels, MOVERS), last.labels, FREE)
-    mover_codes = _encode(movers, last.observed & (movers != FREE))[0]
+    seen_movers = last.observed & _among(last.labels, MOVERS)
+    mover_codes = _encode(torch.where(seen_movers, last.labels, FREE), seen_movers)[0]
     world_codes = _encode(world.labels, world.observed)
     labels = past.labels.new_empty(len(ego_path), *past.grid.shape)
     observed = torch.empty_like(labels, dtype=torch.bool)
@@ -78,12 +81,10 @@ def copy_warp(past: Occupancy, ego_path: EgoPath) -> Occupancy:
 
 
 def fuse_static(past: Occupancy, ego_path: EgoPath) -> StaticWorld:
-    """Everything static that the past frames say, in one grid: the last ego frame's, as large as the future can see.
+    """Everything static that the past frames saw, in one grid: the last ego frame's, as large as the future can see.
 
-    What was observed later overrules what was observed earlier. An occupied label where nobody looked (Occ3D has many:
-    its labels are gathered over a whole drive, its masks are of one moment) counts until somebody looks; a free one
-    there means nothing. Where a road user stood and the ground below was never seen, the ground nearby is continued,
-    as a guess: it stays unobserved.
+    What was observed later overrules what was observed earlier. Where a road user stood and the ground below was never
+    seen, the ground nearby is continued, as a guess: it stays unobserved.
     """
     world_from_grid = past.world_from_ego[-1].double()
     grid_from_world = invert(world_from_grid)
@@ -95,13 +96,11 @@ def fuse_static(past: Occupancy, ego_path: EgoPath) -> StaticWorld:
         past.labels, past.observed, past.world_from_ego.double(), strict=True
     ):
         codes = _encode(frame_labels, frame_observed)
-        warped, inside = warp_labels(codes, grid_from_world @ world_from_ego, past.grid, grid)
-        now, looked = _decode(warped)
-        mover = _among(now, MOVERS)
-        looked &= inside & ~mover
-        said = looked | ((now != FREE) & ~mover & ~observed)
-        labels = torch.where(said, now, labels)
-        observed |= looked
+        now, looked = _decode(warp_labels(codes, grid_from_world @ world_from_ego, past.grid, grid)[0])
+        mover = looked & _among(now, MOVERS)
+        static = looked & ~mover
+        labels = torch.where(static, now, labels)
+        observed |= static
         visited |= mover.any(dim=2)
     return StaticWorld(_continue_ground(labels, observed, visited, grid), observed, grid, world_from_grid)
 

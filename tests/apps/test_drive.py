@@ -1,0 +1,201 @@
+"""`worldloom drive` end to end: what it writes, when it scores, and that its output is input again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from worldloom.apps import drive
+from worldloom.apps.drive import make_drive
+from worldloom.geometry import EgoPath, Occupancy
+from worldloom.geometry.io import load_clip, load_ego_path, load_image, load_occ3d_scene, load_video, save_ego_path
+
+FILES = (
+    "annotations.json",
+    "birdseye.mp4",
+    "ego_path.json",
+    "future.npz",
+    "perspective.mp4",
+    "preview.png",
+    "report.json",
+)
+
+
+@pytest.fixture(scope="module")
+def logged(street_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three frames of the past, three of the future, along the logged path."""
+    out = tmp_path_factory.mktemp("logged") / "drive"
+    return make_drive(street_clip, out, path="log", num_past=3, horizon=3).folder
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For runs whose pictures nobody looks at."""
+    monkeypatch.setattr(drive, "_draw", lambda job, future, folder: None)
+
+
+def report_of(folder: Path) -> dict:
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_everything_is_written(logged: Path) -> None:
+    assert sorted(p.name for p in logged.iterdir()) == sorted([*FILES, "gts"])
+    report = report_of(logged)
+    assert set(report["files"]) >= set(FILES) - {"report.json"}
+    assert report["request"]["num_past"] == 3
+    assert report["future"]["frames"] == 3
+
+
+def test_occ3d_folder_and_clip_say_the_same(logged: Path) -> None:
+    (scene,) = (logged / "gts").iterdir()
+    assert scene.name == "street-future"
+    from_folder, from_clip = load_occ3d_scene(scene), load_clip(logged / "future.npz")
+    assert torch.equal(from_folder.labels, from_clip.labels)
+    assert torch.equal(from_folder.observed, from_clip.observed)
+    assert from_folder.dt == pytest.approx(0.5)
+    torch.testing.assert_close(
+        from_folder.world_from_ego.double(), from_clip.world_from_ego.double(), atol=1e-4, rtol=0
+    )
+
+
+def test_poses_are_the_logged_ones(logged: Path, street_clip: Path) -> None:
+    truth = load_clip(street_clip)
+    path = load_ego_path(logged / "ego_path.json")
+    torch.testing.assert_close(path.world_from_ego.double(), truth.world_from_ego[2:6].double())
+    torch.testing.assert_close(
+        load_clip(logged / "future.npz").world_from_ego.double(), truth.world_from_ego[3:].double()
+    )
+
+
+def test_the_logged_path_is_scored_above_its_floor(logged: Path) -> None:
+    metrics = report_of(logged)["metrics"]
+    assert metrics["frames"] == 3
+    for protocol, mask in (("observed", "observed"), ("published", "none")):
+        warp, copy = metrics[protocol]["copy_warp"], metrics[protocol]["copy_last"]
+        assert warp["miou"]["1s"] > copy["miou"]["1s"] + 20
+        assert warp["iou"]["1s"] > copy["iou"]["1s"] + 20
+        assert warp["miou"]["3s"] is None  # three frames reach 1.5 s
+        assert f"mask {mask}" in warp["protocol"]
+        support = {name: row["support"] for name, row in warp["per_class_all_frames"].items()}
+        assert support["car"] > 0
+        assert support["bicycle"] == 0
+    # Parked things and walls stay where they are, but for voxels that the raster cuts anew.
+    assert metrics["observed"]["copy_warp"]["per_class_all_frames"]["driveable_surface"]["iou"] > 80
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("name", ["left", "stop"])
+def test_a_path_off_the_log_is_not_scored(name: str, street_clip: Path, tmp_path: Path) -> None:
+    result = make_drive(street_clip, tmp_path / "out", path=name, speed=6.0, num_past=4, horizon=2)
+    assert result.report["metrics"] is None
+    assert "leaves the logged one at future frame 1" in result.report["metrics_reason"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_path_file_along_the_log_is_scored(street_clip: Path, tmp_path: Path) -> None:
+    clip = load_clip(street_clip)
+    save_ego_path(tmp_path / "log.json", EgoPath(clip.world_from_ego, clip.dt))
+    result = make_drive(street_clip, tmp_path / "out", path=str(tmp_path / "log.json"), num_past=4, horizon=2)
+    assert "from pose 3" in result.report["path"]["laid"]
+    assert result.report["metrics"]["frames"] == 2
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_beyond_the_truth_only_the_known_frames_are_scored(street_clip: Path, tmp_path: Path) -> None:
+    clip = load_clip(street_clip)
+    steps = EgoPath(clip.world_from_ego, clip.dt)
+    further = torch.cat([steps.world_from_ego, steps.world_from_ego[-1:] @ torch.eye(4, dtype=torch.float64)])
+    save_ego_path(tmp_path / "longer.json", EgoPath(further, clip.dt))
+    result = make_drive(street_clip, tmp_path / "out", path=str(tmp_path / "longer.json"), num_past=4, horizon=3)
+    assert result.report["future"]["frames"] == 3
+    assert result.report["metrics"]["frames"] == 2
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_output_is_input_again(logged: Path, tmp_path: Path) -> None:
+    """The Occ3D folder and the clip of one run give the same second future."""
+    (scene,) = (logged / "gts").iterdir()
+    again = [
+        make_drive(source, tmp_path / f"again{i}", path="straight", num_past=2, horizon=1)
+        for i, source in enumerate((scene, logged / "future.npz"))
+    ]
+    futures = [load_clip(result.folder / "future.npz") for result in again]
+    assert (futures[0].labels != futures[1].labels).double().mean() < 1e-4  # quaternions round the poses
+    path = load_ego_path(logged / "ego_path.json")
+    torch.testing.assert_close(
+        futures[0].world_from_ego[0, :3, 3].double(), path.world_from_ego[3, :3, 3].double(), atol=4, rtol=0
+    )
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_one_frame_is_the_past_and_has_no_truth(logged: Path, tmp_path: Path) -> None:
+    labels = next((logged / "gts").glob("*/*/labels.npz"))
+    result = make_drive(labels, tmp_path / "out", path="right", speed=3.0, horizon=2)
+    assert result.report["request"]["num_past"] == 1
+    assert result.report["metrics"] is None
+    assert "no frames" in result.report["metrics_reason"]
+    future = load_clip(result.folder / "future.npz")
+    assert future.world_from_ego[1, 1, 3] < 0  # right is -y
+    assert future.world_from_ego[1, 0, 3] > 2
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_folder_without_poses_uses_its_last_frame_and_says_so(
+    logged: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (scene,) = (logged / "gts").iterdir()
+    bare = tmp_path / "bare"
+    for labels in scene.glob("*/labels.npz"):
+        (bare / labels.parent.name).mkdir(parents=True)
+        (bare / labels.parent.name / "labels.npz").write_bytes(labels.read_bytes())
+    result = make_drive(bare, tmp_path / "out", path="stop", speed=0.0, num_past=2, horizon=1)
+    assert result.report["metrics"] is None
+    assert any("no poses" in warning for warning in result.report["warnings"])
+    assert "no poses" in capfd.readouterr().err
+    past, future = load_occ3d_scene(bare, "lidar"), load_clip(result.folder / "future.npz")
+    assert torch.equal(future.labels[0], past.labels[1])
+
+
+def test_a_finished_run_is_left_as_it_is(logged: Path, street_clip: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in logged.rglob("*")}
+    result = make_drive(street_clip, logged, path="log", num_past=3, horizon=3, resume=True)
+    assert result.report == report_of(logged)
+    assert {p: p.stat().st_mtime_ns for p in logged.rglob("*")} == before
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_same_input_same_future(logged: Path, street_clip: Path, tmp_path: Path) -> None:
+    again = make_drive(street_clip, tmp_path / "again", path="log", num_past=3, horizon=3).folder
+    for name in ("future.npz", "ego_path.json", "annotations.json"):
+        assert (again / name).read_bytes() == (logged / name).read_bytes(), name
+
+
+def test_pictures_show_past_and_future(logged: Path) -> None:
+    """Six frames, none of one colour, and the border around them changes where the future begins."""
+    for name, per_frame in (("birdseye.mp4", 1), ("perspective.mp4", 4)):
+        frames = load_video(logged / name, max_frames=1000)
+        assert len(frames) == 5 * per_frame + 1
+        assert (frames.flatten(2).std(dim=2).amax(dim=1) > 0.05).all()
+        borders = frames[:, :, 1, :].mean(dim=2)
+        change = (borders[1:] - borders[:-1]).abs().sum(1)
+        assert int(change.argmax()) == 3 * per_frame - 1
+        assert (change > 0.2).sum() == 1
+    assert load_image(logged / "preview.png").std() > 0.1
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.slow
+def test_real_label_along_real_paths(test_data: Path, tmp_path: Path) -> None:
+    scene = test_data / "occ3d/gts/scene-unknown"
+    past = load_occ3d_scene(scene, "lidar")
+    for i, path in enumerate(sorted((test_data / "ego_paths").glob("*.npz"))):
+        result = make_drive(scene, tmp_path / f"real{i}", path=str(path), horizon=4)
+        future: Occupancy = load_clip(result.folder / "future.npz")
+        assert result.report["metrics"] is None
+        assert np.isfinite(result.report["path"]["metres"])
+        # The car drives on the road it stands on: most of what was there is still in view after two seconds.
+        share = (future.labels != 17).sum() / (4 * (past.labels != 17).sum())
+        assert 0.6 < share < 1
+        assert ((future.labels[-1] == 11).any(2) & (future.labels[-1] == 15).any(2)).sum() < 200

@@ -1,0 +1,253 @@
+"""`worldloom drive`: past occupancy and an ego path become the future."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from worldloom.apps.run_folder import REPORT, open_run
+from worldloom.errors import InputError
+from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, EgoPath, Occupancy
+from worldloom.geometry.io import (
+    load_clip,
+    load_ego_path,
+    load_occ3d_scene,
+    save_clip,
+    save_ego_path,
+    save_image,
+    save_occ3d_scene,
+    save_video,
+)
+from worldloom.geometry.manoeuvres import MANOEUVRES, manoeuvre_path
+from worldloom.occupancy.forecast import copy_last, copy_warp
+from worldloom.occupancy.future_path import FuturePath, first_off_log, lay_path
+from worldloom.occupancy.metrics import Mask, score_forecast
+from worldloom.render.drive_film import birdseye_film, drive_sheet, perspective_film
+
+LOG = "log"  # the path that the clip itself drove
+NAMED = (LOG, *MANOEUVRES)
+MAX_HORIZON = 256  # frames: two minutes at 2 Hz
+PICTURES_PER_FRAME = 4  # of the perspective film: 8 in a second, where frames come at 2 Hz
+MAX_SPEED = 60.0  # m/s
+
+
+@dataclass(frozen=True)
+class DriveResult:
+    """Where the future lies, and what report.json says."""
+
+    folder: Path
+    report: dict
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is asked for, checked: nothing about it can turn out to be bad input later."""
+
+    past: Occupancy
+    truth: Occupancy | None  # frames after the past, as many as there are, at most the horizon
+    future: FuturePath
+    poses_known: bool
+
+
+def make_drive(
+    clip: Path,
+    out: Path,
+    *,
+    path: str = LOG,
+    speed: float = 5.0,
+    num_past: int = 4,
+    horizon: int = 12,
+    force: bool = False,
+    resume: bool = False,
+) -> DriveResult:
+    """Forecast occupancy along an ego path by the static world kept in place (`copy_warp`), and draw it.
+
+    Writes the future as an Occ3D folder (`gts/`, `annotations.json`) and as a clip (`future.npz`), `ego_path.json` (the
+    present and the future poses), `birdseye.mp4`, `perspective.mp4`, `preview.png` and `report.json`.
+
+    Args:
+        clip: an Occ3D scene folder, one labels.npz, or a clip file. One frame alone is the past and has no truth.
+        path: "log" (as the clip itself drove), "straight", "left", "right", "stop", or a file of ego poses, laid on the
+            clip by the rule of `lay_path`.
+        speed: of a named manoeuvre, m/s.
+        num_past: frames of the clip that are given; those after them are the truth.
+        horizon: future frames to make.
+    Raises:
+        InputError: before anything is made.
+    """
+    job = _check(clip, path, speed, num_past, horizon)
+    request = {
+        "command": "drive",
+        "clip": _fingerprint(clip),
+        "path": path
+        if path in NAMED
+        else hashlib.sha256(job.future.ego_path.world_from_ego.numpy().tobytes()).hexdigest(),
+        "speed": speed if path in MANOEUVRES else None,
+        "num_past": len(job.past),
+        "horizon": horizon,
+    }
+    with open_run(out, request, force=force, resume=resume) as run:
+        if run.already_finished:
+            return DriveResult(run.folder, json.loads((run.folder / REPORT).read_text()))
+        if not job.poses_known:
+            run.warn("the clip has no poses (no annotations.json), so only its last past frame is used")
+        with run.stage("forecast") as todo:
+            if todo:
+                _forecast(job, run.folder, f"{clip.resolve().stem}-future")
+        future = load_clip(run.folder / "future.npz")
+        with run.stage("pictures") as todo:
+            if todo:
+                _draw(job, future, run.folder)
+        metrics, reason = _metrics(job, future)
+        run.report(
+            {
+                "method": "copy_warp",
+                "path": {
+                    "command": path if path in NAMED else Path(path).name,
+                    "laid": job.future.laid,
+                    "metres": round(_length(job), 3),
+                },
+                "past": _summary(job.past),
+                "future": _summary(future),
+                "metrics": metrics,
+                "metrics_reason": reason,
+            }
+        )
+    return DriveResult(out, json.loads((out / REPORT).read_text()))
+
+
+def _check(clip: Path, path: str, speed: float, num_past: int, horizon: int) -> _Job:
+    if not 1 <= horizon <= MAX_HORIZON:
+        raise InputError(f"expected a horizon of 1 to {MAX_HORIZON} frames, got {horizon}")
+    if num_past < 1:
+        raise InputError(f"expected at least 1 past frame, got {num_past}")
+    if not 0 <= speed <= MAX_SPEED:
+        raise InputError(f"expected a speed of 0 to {MAX_SPEED:g} m/s, got {speed}")
+    if path not in NAMED and not _exists(path):
+        raise InputError(f"expected a path {', '.join(NAMED)} or a file of ego poses, got {path!r}")
+    occupancy = load_occ3d_scene(clip, mask="lidar")  # observed: somebody looked, with whatever sensor
+    if occupancy.grid != OCC3D_GRID or occupancy.classes != OCC3D_CLASSES:
+        raise InputError(
+            f"{clip}: expected the grid and classes of Occ3D, {OCC3D_GRID.shape} voxels of {OCC3D_GRID.voxel_size} m "
+            f"from {OCC3D_GRID.origin} in {len(OCC3D_CLASSES)} classes, got {occupancy.grid.shape} of "
+            f"{occupancy.grid.voxel_size} m from {occupancy.grid.origin} in {len(occupancy.classes)} classes"
+        )
+    if len(occupancy) == 1:
+        num_past = 1
+    if num_past > len(occupancy):
+        raise InputError(f"{clip}: expected at most {len(occupancy)} past frames, which is all it has, got {num_past}")
+    poses_known = clip.is_file() or len(occupancy) == 1 or _has_annotations(clip)
+    past, rest = occupancy[:num_past], occupancy[num_past : num_past + horizon]
+    if not poses_known:
+        past = past[-1:]
+    if path == LOG:
+        if not poses_known or len(rest) < horizon:
+            raise InputError(
+                f"{clip}: expected {num_past + horizon} frames with poses for the path {LOG!r} ({num_past} past and "
+                f"{horizon} to come), got {len(occupancy)} {'with' if poses_known else 'without'}"
+            )
+        future = FuturePath(EgoPath(rest.world_from_ego, rest.dt), "as the clip itself drove")
+    elif path in MANOEUVRES:
+        command = manoeuvre_path(path, speed, horizon, past.dt, past.world_from_ego[-1])
+        future = FuturePath(command[1:], "starts at the last observed pose")
+    else:
+        future = lay_path(load_ego_path(path, past.dt), past, horizon)
+    return _Job(past, rest if poses_known and len(rest) else None, future, poses_known)
+
+
+def _forecast(job: _Job, folder: Path, name: str) -> None:
+    future = copy_warp(job.past, job.future.ego_path)
+    save_clip(folder / "future.npz", future)
+    save_occ3d_scene(folder, name, future)
+    poses = torch.cat([job.past.world_from_ego[-1:].double(), job.future.ego_path.world_from_ego.double()])
+    save_ego_path(folder / "ego_path.json", EgoPath(poses, future.dt))
+
+
+def _draw(job: _Job, future: Occupancy, folder: Path) -> None:
+    clip = replace(
+        job.past,
+        labels=torch.cat([job.past.labels, future.labels]),
+        observed=torch.cat([job.past.observed, future.observed]),
+        world_from_ego=torch.cat([job.past.world_from_ego.double(), future.world_from_ego.double()]),
+    )
+    clip = replace(clip, labels=torch.where(clip.observed, clip.labels, FREE))  # what the forecast saw of the past
+    num_past, fps = len(job.past), 1 / clip.dt
+    save_video(folder / "birdseye.mp4", birdseye_film(clip, num_past), fps)
+    film = perspective_film(clip, num_past, per_step=PICTURES_PER_FRAME)
+    save_video(folder / "perspective.mp4", film, PICTURES_PER_FRAME * fps)
+    save_image(folder / "preview.png", drive_sheet(clip, num_past))
+
+
+def _metrics(job: _Job, future: Occupancy) -> tuple[dict | None, str]:
+    """Scores of the method and of the copy floor, or why there are none."""
+    if job.truth is None:
+        return None, "the clip has no frames with poses after the past, so the future is not known"
+    off = first_off_log(job.future.ego_path, job.truth)
+    if off is not None:
+        frame, metres = off
+        return None, (
+            f"the commanded path leaves the logged one at future frame {frame + 1} ({metres:.2f} m apart there), "
+            "and the log does not say what would have been seen"
+        )
+    n, dt = len(job.truth), job.truth.dt
+    # Published forecasts take every label for known, before and after; ours take only what was observed.
+    trusting = replace(job.past, observed=torch.ones_like(job.past.observed))
+    path = job.future.ego_path[:n]
+    forecasts: dict[Mask, dict[str, Occupancy]] = {
+        "observed": {"copy_warp": future[:n], "copy_last": copy_last(job.past, path)},
+        "none": {"copy_warp": copy_warp(trusting, path), "copy_last": copy_last(trusting, path)},
+    }
+    scores = {
+        mask: {name: score_forecast(replace(f, dt=dt), job.truth, mask).to_json() for name, f in by_name.items()}
+        for mask, by_name in forecasts.items()
+    }
+    return {
+        "frames": n,
+        "future_ego_motion": "given",
+        "observed": {"input": "observed voxels of the past", **scores["observed"]},
+        "published": {"input": "all labels of the past", **scores["none"]},
+    }, ""
+
+
+def _summary(occupancy: Occupancy) -> dict:
+    occupied, observed = (occupancy.labels != FREE).flatten(1), occupancy.observed.flatten(1)
+    return {
+        "frames": len(occupancy),
+        "dt": occupancy.dt,
+        "occupied_voxels": occupied.sum(1).tolist(),
+        "observed_share": [round(share, 4) for share in observed.double().mean(1).tolist()],
+    }
+
+
+def _length(job: _Job) -> float:
+    poses = torch.cat([job.past.world_from_ego[-1:].double(), job.future.ego_path.world_from_ego.double()])
+    return poses[:, :3, 3].diff(dim=0).norm(dim=1).sum().item()
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a name too long for the file system, for one
+        return False
+
+
+def _has_annotations(scene: Path) -> bool:
+    scene = scene.resolve()
+    return any((folder / "annotations.json").is_file() for folder in (scene, scene.parent.parent))
+
+
+def _fingerprint(path: Path) -> str:
+    """SHA-256 of a file, or of what a scene folder holds."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(path.glob("**/labels.npz")):
+            digest.update(f"{file.relative_to(path)}\n".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        for file in (path / "annotations.json", path.resolve().parent.parent / "annotations.json"):
+            if file.is_file():
+                digest.update(file.read_bytes())
+    else:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
