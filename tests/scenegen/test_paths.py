@@ -143,6 +143,7 @@ def test_tight_space_shrinks_by_two_thirds_and_says_so():
     corridor = box_distance((-7.0, -0.55, -3), (7.0, 0.55, 3))
     path = plan_path(panorama_of(corridor), 40, 0)
     reach = path.cameras.world_from_cam[:, :3, 3].norm(dim=-1).max().item()
+    assert path.note is not None
     percent = int(path.note.split("shrunk to ")[1].rstrip("%"))
     assert percent in (67, 44, 30)
     assert reach == pytest.approx(percent / 100 * LENGTH, rel=0.02)
@@ -152,6 +153,7 @@ def test_tight_space_shrinks_by_two_thirds_and_says_so():
 def test_no_space_turns_on_the_spot_and_says_so():
     path = plan_path(panorama_of(sphere_room(0.25)), 36, 0)
     poses = path.cameras.world_from_cam
+    assert path.note is not None
     assert "turns on the spot" in path.note
     assert path.length == 0
     torch.testing.assert_close(poses[:, :3, 3], torch.zeros(36, 3))

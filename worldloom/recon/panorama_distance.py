@@ -105,7 +105,9 @@ def _median(values: np.ndarray, weight: np.ndarray) -> float:
 def _joined_to_top(mask: np.ndarray) -> np.ndarray:
     """The part of `mask` that is connected to its top row; columns wrap."""
     # Three copies side by side: whatever crosses the seam is whole in the middle one.
-    labels, _ = ndimage.label(np.concatenate([mask, mask, mask], axis=1))
+    thrice = np.concatenate([mask, mask, mask], axis=1)
+    labels = np.empty(thrice.shape, np.int32)
+    ndimage.label(thrice, output=labels)
     top = np.unique(labels[0])
     width = mask.shape[1]
     return np.isin(labels, top[top > 0])[:, width : 2 * width]

@@ -14,7 +14,7 @@ from worldloom.geometry.panorama import Panorama
 from worldloom.geometry.rigid import apply, quat_from_rotmat, rotmat_from_quat
 
 MIN_ROWS = 512  # smaller panoramas are sampled more finely, at most twice: 512 rows make 334k splats
-SPREAD = 0.6  # standard deviation of a splat in patches: less leaves gaps in magnified views, more blurs
+SPREAD = 0.68  # standard deviation of a splat in patches: less leaves a grid of gaps in magnified views, more blurs
 OPACITY = 0.99
 THICKNESS = 0.05  # of a disc, in its smaller half-axis
 MAX_STRETCH = 20.0  # of a disc along the ray, against its width: surfaces seen more edge-on than 3 degrees are cut

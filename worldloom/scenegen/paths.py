@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from worldloom.geometry.camera import Camera, intrinsics
@@ -48,7 +48,7 @@ class FreeSpace:
         distance = torch.where(panorama.sky, _REACH, distance)
         self._pano_from_world = invert(panorama.world_from_pano)
         self._shrunk = _nearest_of_blocks(distance)
-        self._boundary = cKDTree(_boundary(self._shrunk).numpy())
+        self._boundary = KDTree(_boundary(self._shrunk).numpy())
 
     def distance_ahead(self, azimuth: float) -> float:
         """Metres of free level way from the panorama's centre, at most 8."""

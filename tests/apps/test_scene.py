@@ -1,0 +1,187 @@
+"""`worldloom scene` end to end on a tiny panorama: what is in the folder, what the report says, stop and go on."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from worldloom.apps import scene
+from worldloom.errors import InputError
+from worldloom.geometry.equirect import directions
+from worldloom.geometry.io.cameras import load_cameras
+from worldloom.geometry.io.gaussians import load_gaussians
+from worldloom.geometry.io.images import load_image, save_hdr, save_image
+from worldloom.geometry.io.video import load_video
+
+FILES = {
+    *("cameras.json", "distance.png", "panorama.png", "preview.mp4", "preview.png"),
+    *("report.json", "scene.ply", "scene.spz", "scene.splat"),
+}
+
+
+def outdoor(height=64):
+    """Blue above, green below, with a red post ahead."""
+    rays = directions(height)
+    up = rays[..., 2]
+    sky, grass = torch.tensor([0.35, 0.55, 0.9]), torch.tensor([0.25, 0.45, 0.15])
+    image = torch.where(up[..., None] > 0, sky, grass * (0.8 + 0.2 * (8 * rays[..., :1]).sin()))
+    post = (rays[..., 1].abs() < 0.1) & (rays[..., 0] > 0) & (up < 0.3) & (up > -0.3)
+    image[post] = torch.tensor([0.8, 0.1, 0.1])
+    return image.permute(2, 0, 1).contiguous()
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("panorama") / "outdoor.png"
+    save_image(path, outdoor())
+    return path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_small_views():
+    """The preview at its full size is for people."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scene, "NUM_VIEWS", 12)
+        patch.setattr(scene, "VIEW_SIZE", (54, 96))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(picture, tmp_path_factory):
+    return scene.make_scene(picture, tmp_path_factory.mktemp("out") / "scene")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "report.json"}
+
+
+def test_every_file_is_there_and_readable(made):
+    assert {path.name for path in made.folder.iterdir()} == FILES
+    gaussians = load_gaussians(made.folder / "scene.ply")
+    for name in ("scene.spz", "scene.splat"):
+        assert len(load_gaussians(made.folder / name)) == len(gaussians)
+    assert len(load_cameras(made.folder / "cameras.json").cameras) == 12
+    assert load_image(made.folder / "panorama.png").shape == (3, 64, 128)
+    assert load_image(made.folder / "distance.png").shape == (3, 64, 128)
+    assert load_image(made.folder / "preview.png").shape == (3, 108, 288)
+
+
+def test_the_report_says_what_came_out(made):
+    report = json.loads((made.folder / "report.json").read_text())
+    assert report == made.report
+    assert report["num_splats"] == len(load_gaussians(made.folder / "scene.ply"))
+    assert report["centre_psnr_db"] >= 30
+    assert report["scale"].startswith("assumed")
+    assert 0.35 < report["sky_share"] < 0.5
+    assert report["sphere_radius_m"] == pytest.approx(20)
+    assert report["path_length_m"] > 4
+    assert report["path_clearance_m"] >= 0.3
+    assert report["warnings"] == []
+    assert set(report["files"]) == FILES - {"report.json"}
+    assert set(report["seconds"]) == {"distance", "splats", "files", "path", "preview", "check"}
+
+
+def test_the_preview_starts_at_the_centre_and_has_no_holes(made):
+    frames = load_video(made.folder / "preview.mp4", max_frames=100)
+    assert frames.shape == (12, 3, 54, 96)
+    top, bottom = frames[:, :, :10].mean((0, 2, 3)), frames[:, :, -10:].mean((0, 2, 3))
+    assert top[2] > top[0] + 0.3  # sky above
+    assert bottom[1] > bottom[2] + 0.1  # grass below
+    assert frames.amax(1).min() > 0.1  # black is nowhere in this world
+
+
+def test_camera_height_is_the_scale(picture, made, tmp_path):
+    double = scene.make_scene(picture, tmp_path / "double", camera_height=3.2)
+    one, two = (load_gaussians(x.folder / "scene.ply") for x in (made, double))
+    torch.testing.assert_close(two.means, 2 * one.means, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(two.scales, 2 * one.scales, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("stage", ["splats", "files", "path", "preview"])
+def test_interrupted_anywhere_and_resumed_it_is_the_same(picture, made, stage, tmp_path, monkeypatch):
+    call = {
+        "splats": "splats_from_panorama",
+        "files": "save_gaussians",
+        "path": "save_cameras",
+        "preview": "_contact_sheet",
+    }[stage]
+    original = getattr(scene, call)
+
+    def interrupted(*arguments):
+        if stage == "files" and str(arguments[0]).endswith(".ply"):
+            return original(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene, call, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scene.make_scene(picture, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    resumed = scene.make_scene(picture, tmp_path / "out", resume=True)
+    assert contents(resumed.folder) == contents(made.folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_resume_of_a_finished_scene_changes_nothing(picture, made):
+    before = (made.folder / "report.json").stat().st_mtime_ns
+    again = scene.make_scene(picture, made.folder, resume=True)
+    assert again == made
+    assert (made.folder / "report.json").stat().st_mtime_ns == before
+
+
+def test_resume_with_another_panorama_is_refused(picture, made, tmp_path):
+    save_image(tmp_path / "other.png", 1 - outdoor())
+    with pytest.raises(InputError, match="another request"):
+        scene.make_scene(tmp_path / "other.png", made.folder, resume=True)
+
+
+def test_force_replaces(picture, made, tmp_path):
+    first = scene.make_scene(picture, tmp_path / "out", seed=1)
+    with pytest.raises(InputError, match="exists"):
+        scene.make_scene(picture, tmp_path / "out")
+    second = scene.make_scene(picture, tmp_path / "out", force=True)
+    assert first.report["request"]["seed"] == 1
+    assert contents(second.folder) == contents(made.folder)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".exr", ".hdr"])
+def test_every_image_format(suffix, tmp_path):
+    path = tmp_path / f"panorama{suffix}"
+    (save_hdr if suffix in (".exr", ".hdr") else save_image)(path, outdoor(32))
+    result = scene.make_scene(path, tmp_path / "out")
+    assert result.report["panorama_size"] == "64x32"
+    assert result.report["centre_psnr_db"] > 28
+
+
+def test_a_large_panorama_is_reduced_by_area_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(scene, "MAX_ROWS", 32)
+    image = outdoor(64)
+    image[:, ::2] = 0  # rows that an area filter turns grey and point sampling would pick or miss
+    save_image(tmp_path / "large.png", image)
+    result = scene.make_scene(tmp_path / "large.png", tmp_path / "out")
+    assert result.report["panorama_size"] == "128x64"
+    assert result.report["used_size"] == "64x32"
+    assert result.report["warnings"][0] == (
+        "the panorama is 128x64; it is used at 64x32, the most that this method works at"
+    )
+    used = load_image(tmp_path / "out" / "panorama.png")
+    torch.testing.assert_close(used.mean((1, 2)), image.mean((1, 2)), atol=0.01, rtol=0)
+    assert used.amax(0).min() > 0.02
+
+
+def test_a_camera_near_the_ground_turns_on_the_spot_and_the_report_says_why(picture, tmp_path):
+    result = scene.make_scene(picture, tmp_path / "out", camera_height=0.2)
+    assert result.report["path_length_m"] == 0
+    assert "turns on the spot" in result.report["warnings"][0]
+
+
+@pytest.mark.parametrize("name", ["blender/courtyard.png", "blender/interior.exr", "pmndrs/park.png"])
+@pytest.mark.slow
+def test_real_panoramas(name, test_data, tmp_path):
+    result = scene.make_scene(test_data / "panoramas" / name, tmp_path / "out")
+    assert result.report["num_splats"] >= 200_000
+    assert result.report["centre_psnr_db"] >= 30
+    assert (result.report["sky_share"] > 0.3) == ("park" in name)
+    assert math.isfinite(result.report["path_length_m"])
+    assert result.report["warnings"] == []
