@@ -95,7 +95,7 @@ def make_drive(
             run.warn("the clip has no poses (no annotations.json), so only its last past frame is used")
         with run.stage("forecast") as todo:
             if todo:
-                _forecast(job, run.folder, f"{clip.resolve().stem}-future")
+                _forecast(job, run.folder, f"{clip.resolve().stem.removesuffix('-future')}-future")
         future = load_clip(run.folder / "future.npz")
         with run.stage("pictures") as todo:
             if todo:

@@ -17,6 +17,7 @@ from worldloom.render.render import render
 
 PAST_COLOUR: Rgb = (0.42, 0.47, 0.54)
 FUTURE_COLOUR: Rgb = (1.0, 0.62, 0.0)
+NOT_OBSERVED: Rgb = (0.81, 0.815, 0.825)  # an empty column of the map, dimmed
 AROUND = 3.0  # metres around the ego; a frame that holds nothing there has left what was ever seen
 
 
@@ -102,7 +103,7 @@ def class_legend(clip: Occupancy, size: tuple[int, int]) -> Float[Tensor, "3 h w
     counts = torch.bincount(clip.labels.flatten(), minlength=len(clip.classes))
     present = counts[:-1].nonzero()[:, 0].tolist()
     colours = [(red, green, blue) for red, green, blue in OCC3D_COLOURS[present].tolist()]
-    return legend([clip.classes[label] for label in present], colours, size)
+    return legend([*(clip.classes[label] for label in present), "not observed"], [*colours, NOT_OBSERVED], size)
 
 
 def _from_now(clip: Occupancy, num_past: int) -> Occupancy:
