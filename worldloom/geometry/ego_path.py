@@ -26,6 +26,9 @@ class EgoPath:
         return self.world_from_ego.shape[0]
 
     def __getitem__(self, index: int | slice) -> "EgoPath":
+        """Along the leading axis: poses of a path (by slice, so that t stays), or paths of a batch."""
+        if isinstance(index, int) and self.world_from_ego.ndim == 3:
+            raise IndexError(f"a pose of a path is a path: take [{index}:{index + 1}]")
         return replace(self, world_from_ego=self.world_from_ego[index])
 
     def steps(self) -> Float[Tensor, "*batch s 3"]:

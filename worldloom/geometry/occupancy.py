@@ -65,7 +65,9 @@ class Occupancy:
         return self.labels.shape[0]
 
     def __getitem__(self, index: int | slice) -> "Occupancy":
-        """Along the leading axis: frames of a clip, or samples of a batch."""
+        """Along the leading axis: frames of a clip (by slice, so that t stays), or samples of a batch."""
+        if isinstance(index, int) and self.labels.ndim == 4:
+            raise IndexError(f"a frame of a clip is a clip: take [{index}:{index + 1}]")
         return replace(
             self, labels=self.labels[index], observed=self.observed[index], world_from_ego=self.world_from_ego[index]
         )

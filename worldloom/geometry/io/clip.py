@@ -12,6 +12,7 @@ from worldloom.geometry.io.pose_check import check_rigid
 from worldloom.geometry.occupancy import Occupancy, VoxelGrid
 
 CLIP_VERSION = 1
+MAX_BYTES = 1 << 30  # unpacked: some 1,500 Occ3D frames
 _KEYS = {
     "clip_version": "int64",
     "labels": "uint8 t x y z",
@@ -64,7 +65,7 @@ def load_clip(path: str | Path) -> Occupancy:
 def load_clip_with_tokens(path: str | Path) -> tuple[Occupancy, list[str] | None]:
     """As `load_clip`, with the names of the frames where the file has them."""
     path = Path(path)
-    arrays = load_npz(path, _KEYS)
+    arrays = load_npz(path, _KEYS, MAX_BYTES)
     if arrays["clip_version"] != CLIP_VERSION:
         raise InputError(f"{path}: expected clip version {CLIP_VERSION}, got {arrays['clip_version']}")
     labels, packed, classes = arrays["labels"], arrays["observed"], arrays["classes"]
