@@ -1,5 +1,6 @@
 """The native CPU rasterizer behind autograd; same values and gradients as the torch twin."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -50,20 +51,22 @@ def rasterize(
 class Frame:
     """The native frame of one drawn camera, and the gradient of its means2d once backward() has run."""
 
-    native: Any
+    native: _native.Frame32
 
     def __init__(self, means2d_grad: Tensor | None) -> None:
         self.means2d_grad = means2d_grad
 
     def read_info(self) -> RenderInfo:
-        return RenderInfo(*self.native.info(), self.means2d_grad)
+        means2d, radii, visible, tile_counts = self.native.info()
+        return RenderInfo(means2d, radii, visible, tile_counts, self.means2d_grad)
 
 
 def draw(frame: Frame, options: tuple, *tensors: Tensor | None) -> tuple[Tensor, ...]:
     """Run the kernels; leaves the native frame in `frame`."""
     arrays = [None if t is None else t.detach().contiguous() for t in tensors]
     assert arrays[0] is not None
-    frame.native, *images = FORWARD[arrays[0].dtype](*arrays, *options, torch.get_num_threads())
+    forward: Callable[..., Any] = FORWARD[arrays[0].dtype]
+    frame.native, *images = forward(*arrays, *options, torch.get_num_threads())
     return tuple(images)
 
 
@@ -81,7 +84,7 @@ class Rasterize(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         given = [None if g is None else g.contiguous() for g in (grads[0], grads[1], grads[2], grads[5])]
         *scene, depth = (None if t is None else t.detach().contiguous() for t in ctx.saved_tensors)
         *on_scene, on_means2d, on_camera, on_eye = ctx.frame.native.backward(

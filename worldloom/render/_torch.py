@@ -204,6 +204,8 @@ def blend(
             last = len(lengths)
             empty = values.new_zeros(last - first, TILE * TILE, values.shape[1] + 2)
             empty[..., -2] = 1
+            if len(values) == 0:
+                empty = empty + values.sum()  # 0, but backward() has somewhere to go
             parts.append(empty)
             break
         slot = torch.arange(longest, device=device)
