@@ -37,7 +37,7 @@ def test_an_impossible_grid_is_refused(wrong: dict) -> None:
         VoxelGrid(**{"origin": (0.0, 0.0, 0.0), "voxel_size": 1.0, "shape": (1, 1, 1), **wrong})
 
 
-def test_parts_that_do_not_fit_are_refused() -> None:
-    whole = clip(5)
-    with pytest.raises(ValueError, match="world_from_ego"):
-        Occupancy(whole.labels, whole.observed, whole.world_from_ego[:4], GRID, OCC3D_CLASSES, 0.5)
+def test_labels_that_do_not_fit_their_grid_are_refused() -> None:
+    labels = torch.zeros(5, 2, 3, 5, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"labels must be \(\*, t, 2, 3, 4\)"):
+        Occupancy(labels, labels == FREE, torch.eye(4).expand(5, 4, 4), GRID, OCC3D_CLASSES, 0.5)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Panorama:
-    """Equirectangular image, height : width = 1 : 2; centre column along +x, top row along +z, azimuth grows to the left."""
+    """Equirectangular, height : width = 1 : 2; centre column along +x, top row along +z, azimuth grows to the left."""
 
     rgb: Float[Tensor, "*batch 3 h w"]  # [0, 1]
     distance: Float[Tensor, "*batch h w"]  # metres along the ray; meaningless where sky
@@ -21,5 +21,6 @@ class Panorama:
             raise ValueError(f"panorama must be 1:2 (height:width), got {height}x{width}")
         if self.distance.shape[-2:] != (height, width) or self.sky.shape[-2:] != (height, width):
             raise ValueError(
-                f"distance and sky must be {height}x{width} as rgb, got {tuple(self.distance.shape)}, {tuple(self.sky.shape)}"
+                f"distance and sky must be {height}x{width} as rgb, "
+                f"got {tuple(self.distance.shape)}, {tuple(self.sky.shape)}"
             )
