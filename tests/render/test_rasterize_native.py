@@ -107,7 +107,7 @@ SCENES: dict[str, tuple[Gaussians, Camera]] = {
 
 
 def images_and_gradients(
-    scene: Gaussians, view: Camera, backend: str, dtype: torch.dtype, **options: bool
+    scene: Gaussians, view: Camera, backend: str, dtype: torch.dtype, antialiased: bool = False
 ) -> dict[str, Tensor]:
     """Every image and every gradient of one weighted sum of all images, seven channels of features included."""
     leaves = {name: getattr(scene, name).to(dtype, copy=True).requires_grad_() for name in NAMES}
