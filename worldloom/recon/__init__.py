@@ -1,1 +1,8 @@
 """From images to geometry: panorama distance, splats."""
+
+from worldloom.recon.centre_view import centre_psnr, match_centre_colours
+from worldloom.recon.distance_picture import distance_picture
+from worldloom.recon.panorama_distance import assume_distance
+from worldloom.recon.panorama_splats import splats_from_panorama
+
+__all__ = ["assume_distance", "centre_psnr", "distance_picture", "match_centre_colours", "splats_from_panorama"]
