@@ -53,7 +53,7 @@ class Daylight:
 class Strata:
     """Points of the unit square for n receivers, such that the receivers of one pixel fill the square together.
 
-    Neighbours in `number` continue one R2 sequence (Roberts 2018); `shift` moves it, so that pixels differ and no pattern shows.
+    Neighbours in `number` continue one R2 sequence (Roberts 2018). `shift` moves it, so no pattern shows.
     """
 
     number: Int[Tensor, " n"]
@@ -71,16 +71,22 @@ class Lighting:
     """A world with its daylight, ready to shade."""
 
     def __init__(
-        self, world: World, daylight: Daylight, opening: Opening, room: tuple[float, float, float], seed: int
+        self,
+        world: World,
+        daylight: Daylight,
+        opening: Opening,
+        room: tuple[float, float, float],
+        probe_spacing: float,
+        seed: int,
     ) -> None:
         self.world, self.daylight, self.opening = world, daylight, opening
         self.colours = torch.tensor([s.material.colour for s in world.solids])
         self.glow = torch.tensor([s.material.glow for s in world.solids])
         self.gloss = torch.tensor([s.material.gloss for s in world.solids])
         self.size = room  # the room spans +-x / 2, +-y / 2 and 0..z
-        self.cells = tuple(max(2, round(side / 0.45)) for side in room)
+        self.cells = tuple(max(2, round(side / probe_spacing)) for side in room)
         generator = torch.Generator().manual_seed(seed)
-        self.spots = self._sun_spots(generator)
+        self.spots = sun_spots(world, daylight, opening, generator)
         straight = self._probe_straight()
         self.bounced = torch.zeros_like(straight)
         self.probes = straight
@@ -93,30 +99,33 @@ class Lighting:
         origins: Float[Tensor, "n 3"],
         directions: Float[Tensor, "n 3"],
         group: int,
-        num_gather: int,
+        num_rays: int,
         generator: torch.Generator,
     ) -> Float[Tensor, "n 3"]:
-        """Linear radiance along camera rays, of which each `group` in a row belongs to one pixel."""
+        """Linear radiance along camera rays, of which each `group` in a row belongs to one pixel.
+
+        Each hit sends `num_rays` to the opening, as many to sunlit spots and as many over the hemisphere.
+        """
         hits = self.world.cast(origins, directions)
         radiance = self.daylight.sky(directions)
         at = hits.found.nonzero()[:, 0]
         if not len(at):
             return radiance
-        points, normals, solid = self._surface(origins, directions, hits, at)
-        albedo = self._albedo(hits, origins, directions)[at]
+        points, normals, solid = _surface(self.world, origins, directions, hits, at)
+        albedo = _albedo(self.world, hits, origins, directions)[at]
         pixel = torch.div(at, group, rounding_mode="floor")
         strata = Strata(at % group, torch.rand(2, len(origins), generator=generator)[:, pixel])
-        light = self._sunlight(points, normals, *strata(1, 0)) + self._from_opening(points, normals, strata, 4)
-        light += self._from_spots(points, normals, strata, 4)
+        light = self._sunlight(points, normals, *strata(1, 0)) + self._from_opening(points, normals, strata, num_rays)
+        light += self._from_spots(points, normals, strata, num_rays)
         far = self._from_probes(self.bounced, points, normals) / math.pi
         gathered = torch.zeros_like(points)
-        for i in range(num_gather):
-            around = _hemisphere(normals, *strata(num_gather, i))
-            gathered += self._bounced(points, around, far) / num_gather
+        for i in range(num_rays):
+            around = _hemisphere(normals, *strata(num_rays, i))
+            gathered += self._bounced(points, around, far) / num_rays
         outdoors = (points[:, 0] > self.opening.x + 0.3)[:, None]
         light = torch.where(
-            outdoors,
-            light + points.new_tensor([0.5, 0.58, 0.7]) * (0.6 + 0.4 * normals[:, 2:]),
+            outdoors,  # open sky on all sides
+            light + points.new_tensor([1.3, 1.5, 1.7]) * (0.65 + 0.35 * normals[:, 2:]),
             light + math.pi * gathered,
         )
         shown = albedo * light / math.pi + self.glow[solid, None] * self.colours[solid]
@@ -133,22 +142,6 @@ class Lighting:
         radiance[at] = shown
         return radiance
 
-    def _surface(
-        self, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], hits: Hits, at: Int[Tensor, " m"]
-    ) -> tuple[Float[Tensor, "m 3"], Float[Tensor, "m 3"], Int[Tensor, " m"]]:
-        normals = self.world.normals(origins, directions, hits)[at]
-        return (origins + hits.distance[:, None] * directions)[at] + NUDGE * normals, normals, hits.solid[at]
-
-    def _albedo(
-        self, hits: Hits, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"]
-    ) -> Float[Tensor, "n 3"]:
-        albedo = self.colours[hits.solid.clamp(min=0)]
-        for _, solid, at in self.world.by_solid(hits):
-            if solid.material.pattern is not None:
-                points = (origins[at] + hits.distance[at, None] * directions[at]).T
-                albedo[at] = solid.material.pattern(solid.inward(points).T)
-        return albedo.clamp(0, 0.95)
-
     def _bounced(
         self, points: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], far: Float[Tensor, "n 3"] | None = None
     ) -> Float[Tensor, "n 3"]:
@@ -159,7 +152,7 @@ class Lighting:
             :, 0
         ]
         if len(at):
-            surface, normals, solid = self._surface(points, directions, hits, at)
+            surface, normals, solid = _surface(self.world, points, directions, hits, at)
             light = self._from_probes(self.probes, surface, normals) / math.pi
             # Ledges at the opening are far brighter than all else; a few rays that find them would show as sparks.
             radiance[at] = self.colours[solid] * (light + self.glow[solid, None]).clamp(max=1)
@@ -170,7 +163,7 @@ class Lighting:
         hits = self.world.cast(points, directions)
         radiance = 2 * self.daylight.sky(directions)
         at = hits.found.nonzero()[:, 0]
-        surface, normals, solid = self._surface(points, directions, hits, at)
+        surface, normals, solid = _surface(self.world, points, directions, hits, at)
         half = torch.full_like(surface[:, 0], 0.5)
         light = self._from_probes(self.probes, surface, normals) + self._sunlight(surface, normals, half, half)
         radiance[at] = self.colours[solid] * (light / math.pi + self.glow[solid, None])
@@ -229,7 +222,7 @@ class Lighting:
     def _from_probes(
         self, probes: Float[Tensor, "x y z 6 3"], points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]
     ) -> Float[Tensor, "n 3"]:
-        """Irradiance by trilinear interpolation; a face of a cube weighs by the squared normal, a probe behind it by little."""
+        """Irradiance by trilinear interpolation. A cube's faces weigh by the squared normal; probes behind, little."""
         cells = points.new_tensor(self.cells)
         low = points.new_tensor([-self.size[0] / 2, -self.size[1] / 2, 0])
         position = ((points - low) / points.new_tensor(self.size) * cells - 0.5).clamp(min=0)
@@ -249,25 +242,6 @@ class Lighting:
             light += blend * sum(squared[:, axis, None] * probes[x, y, z, face[:, axis]] for axis in range(3))
             total += blend
         return light / total
-
-    def _sun_spots(
-        self, generator: torch.Generator, rows: int = 24
-    ) -> tuple[Float[Tensor, "m 3"], Float[Tensor, "m 3"], Float[Tensor, "m 3"]]:
-        """Points, normals and reflected power of what the sun hits first: small lamps that stand for its bounce."""
-        o, sun = self.opening, torch.tensor(self.daylight.towards_sun)
-        u, v = torch.meshgrid(torch.arange(rows * 1.0), torch.arange(rows * 1.0), indexing="ij")
-        jitter = torch.rand(2, rows, rows, generator=generator)
-        y = o.y[0] + (o.y[1] - o.y[0]) * (u + jitter[0]) / rows
-        z = o.z[0] + (o.z[1] - o.z[0]) * (v + jitter[1]) / rows
-        outside = torch.stack([torch.full_like(y, o.x), y, z], -1).flatten(0, 1) + 0.6 * sun
-        inwards = -sun.expand_as(outside).contiguous()
-        hits = self.world.cast(outside, inwards)
-        at = (hits.found & ((outside + hits.distance[:, None] * inwards)[:, 0] < o.x)).nonzero()[:, 0]
-        points, normals, _ = self._surface(outside, inwards, hits, at)
-        power = (
-            self._albedo(hits, outside, inwards)[at] * sun.new_tensor(self.daylight.sun) * (sun[0] * o.area / rows**2)
-        )
-        return points, normals, power
 
     def _from_spots(
         self, points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"], strata: Strata, num_rays: int
@@ -316,6 +290,44 @@ class Lighting:
         radiance = self._bounced(points, directions.flatten(0, 1)).unflatten(0, (-1, num_rays))
         towards = torch.stack([directions, -directions], -1).clamp(min=0).flatten(-2)  # +x -x +y -y +z -z
         return (torch.einsum("prf,prc->pfc", towards, radiance) * (4 * math.pi / num_rays)).unflatten(0, self.cells)
+
+
+def sun_spots(
+    world: World, daylight: Daylight, opening: Opening, generator: torch.Generator, rows: int = 24
+) -> tuple[Float[Tensor, "m 3"], Float[Tensor, "m 3"], Float[Tensor, "m 3"]]:
+    """Points, normals and reflected power of what the sun hits first: small lamps that stand for its bounce."""
+    o, sun = opening, torch.tensor(daylight.towards_sun)
+    u, v = torch.meshgrid(torch.arange(rows * 1.0), torch.arange(rows * 1.0), indexing="ij")
+    jitter = torch.rand(2, rows, rows, generator=generator)
+    y = o.y[0] + (o.y[1] - o.y[0]) * (u + jitter[0]) / rows
+    z = o.z[0] + (o.z[1] - o.z[0]) * (v + jitter[1]) / rows
+    outside = torch.stack([torch.full_like(y, o.x), y, z], -1).flatten(0, 1) + 0.6 * sun
+    inwards = -sun.expand_as(outside).contiguous()
+    hits = world.cast(outside, inwards)
+    at = (hits.found & ((outside + hits.distance[:, None] * inwards)[:, 0] < o.x)).nonzero()[:, 0]
+    points, normals, _ = _surface(world, outside, inwards, hits, at)
+    power = _albedo(world, hits, outside, inwards)[at] * sun.new_tensor(daylight.sun) * (sun[0] * o.area / rows**2)
+    return points, normals, power
+
+
+def _surface(
+    world: World, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], hits: Hits, at: Int[Tensor, " m"]
+) -> tuple[Float[Tensor, "m 3"], Float[Tensor, "m 3"], Int[Tensor, " m"]]:
+    """Points, lifted off a little, normals and solids of the hits numbered `at`."""
+    normals = world.normals(origins, directions, hits)[at]
+    return (origins + hits.distance[:, None] * directions)[at] + NUDGE * normals, normals, hits.solid[at]
+
+
+def _albedo(
+    world: World, hits: Hits, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"]
+) -> Float[Tensor, "n 3"]:
+    """Albedo at every hit, with its pattern."""
+    albedo = torch.tensor([solid.material.colour for solid in world.solids])[hits.solid.clamp(min=0)]
+    for _, solid, at in world.by_solid(hits):
+        if solid.material.pattern is not None:
+            points = (origins[at] + hits.distance[at, None] * directions[at]).T
+            albedo[at] = solid.material.pattern(solid.inward(points).T)
+    return albedo.clamp(0, 0.95)
 
 
 def _within(value: Float[Tensor, " n"], span: tuple[float, float]) -> Tensor:

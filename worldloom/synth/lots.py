@@ -3,12 +3,11 @@
 import math
 import random
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from worldloom.synth.road import CROSS_HALF, KERB, SIDEWALK_END, Road
-from worldloom.synth.solids import Box, Ellipsoid, Frustum, Material, Shape, Solid, Thing, put
+from worldloom.synth.solids import Box, Ellipsoid, Frustum, Material, Number, Shape, Solid, Thing, put
 
 _PLAIN = Material((0.5, 0.5, 0.5))
 Placed = tuple[str, Thing, Float[Tensor, "4 4"]]
@@ -25,7 +24,7 @@ def lots(road: Road, dice: random.Random) -> list[Placed]:
     return placed
 
 
-def _at(shape: Shape, x: float, y: float, z: float) -> Solid:
+def _at(shape: Shape, x: Number, y: Number, z: Number) -> Solid:
     return put(shape, (x, y, z), _PLAIN)
 
 
@@ -46,8 +45,8 @@ def _row_of_houses(road: Road, dice: random.Random, side: int) -> list[Placed]:
     return placed
 
 
-def _house(road: Road, dice: random.Random, s: float, width: float, side: int, setback: float) -> list[Placed]:
-    """A front in bays of about two metres: piers, sills, recessed windows, lintels; now and then a bay window or a porch."""
+def _house(road: Road, dice: random.Random, s: float, width: Number, side: int, setback: float) -> list[Placed]:
+    """A front in bays of two metres: piers, sills, recessed windows, lintels; some have oriels or balconies."""
     bays = round(width / 2)
     placed: list[Placed] = []
     door, style = dice.randrange(bays), dice.choice(("flat", "oriel", "balcony"))
@@ -124,7 +123,7 @@ def _kerbside(road: Road, dice: random.Random, side: int) -> list[Placed]:
         if number % 4 == 1:
             placed.append(("others", bin_, road.pose_at(s + 2.2, side * (KERB + 0.8))))
         if number % 4 == 2:
-            placed.append(("others", bench, road.pose_at(s - 2.4, side * (SIDEWALK_END - 0.7))))
+            placed.append(("others", bench, road.pose_at(s - 2.4, side * (SIDEWALK_END - 0.3))))
     placed.append(("manmade", signal, road.pose_at(road.crosswalk - side * 1.0, side * (KERB + 0.4))))
     if side > 0:
         shelter = Thing(

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from worldloom.geometry import compose
 
+Number = float | int  # shape checkers read a bare `float` literally
+Triple = tuple[Number, Number, Number]
 Spans = tuple[Float[Tensor, " n"], Float[Tensor, " n"]]  # where a line enters and leaves; enter > leave where it misses
 
 
@@ -20,10 +22,10 @@ Spans = tuple[Float[Tensor, " n"], Float[Tensor, " n"]]  # where a line enters a
 class Box:
     """A box of full size (x, y, z) about the origin."""
 
-    size: tuple[float, float, float]
+    size: Triple
 
     @property
-    def half(self) -> tuple[float, float, float]:
+    def half(self) -> Triple:
         return (self.size[0] / 2, self.size[1] / 2, self.size[2] / 2)
 
     def spans(self, origin: Float[Tensor, "3 n"], direction: Float[Tensor, "3 n"]) -> Spans:
@@ -48,7 +50,7 @@ class Box:
 class Ellipsoid:
     """An ellipsoid with semi-axes (x, y, z) about the origin; equal ones make a sphere."""
 
-    half: tuple[float, float, float]
+    half: Triple
 
     def spans(self, origin: Float[Tensor, "3 n"], direction: Float[Tensor, "3 n"]) -> Spans:
         """Roots about the point of closest approach, which keeps the digits that b^2 - ac would cancel."""
@@ -73,12 +75,12 @@ class Ellipsoid:
 class Frustum:
     """A round tower along z about the origin: a cylinder where the two radii are equal, a cone where the top is 0."""
 
-    bottom: float  # radius
-    top: float  # radius
-    height: float
+    bottom: Number  # radius
+    top: Number  # radius
+    height: Number
 
     @property
-    def half(self) -> tuple[float, float, float]:
+    def half(self) -> Triple:
         radius = max(self.bottom, self.top)
         return (radius, radius, self.height / 2)
 
@@ -120,7 +122,7 @@ class Frustum:
 
 
 def _slab(origin: Float[Tensor, " n"], direction: Float[Tensor, " n"], half: float) -> Spans:
-    """Where a line is within |coordinate| <= half. A line along the slab divides by zero, and +-inf says the right thing."""
+    """Where a line is within |coordinate| <= half. A line along the slab divides by zero: +-inf is the right answer."""
     inverse = 1 / direction
     one, two = (-half - origin) * inverse, (half - origin) * inverse
     return torch.minimum(one, two), torch.maximum(one, two)
@@ -132,9 +134,9 @@ Pattern = Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks: diffuse `colour` in linear light, its `pattern` over the solid's own coordinates, its gloss."""
+    """How a surface looks: diffuse `colour` in linear light, a `pattern` of it, gloss and glow."""
 
-    colour: tuple[float, float, float]  # mean albedo; what far bounces see
+    colour: Triple  # mean albedo; what far bounces see
     pattern: Pattern | None = None  # albedo at points of the solid's frame; None is flat colour
     gloss: float = 0.0  # mirror reflectance at normal incidence, 0.04 is varnish
     glow: float = 0.0  # emitted radiance over `colour`
@@ -174,7 +176,7 @@ class Thing:
     solids: tuple[Solid, ...]
 
 
-def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Float[Tensor, "3 3"]:
+def turned(yaw: Number = 0.0, pitch: Number = 0.0, roll: Number = 0.0) -> Float[Tensor, "3 3"]:
     """Rotation Rz(yaw) Ry(pitch) Rx(roll); positive pitch lowers the x axis."""
     cy, sy, cp, sp, cr, sr = (f(angle) for angle in (yaw, pitch, roll) for f in (math.cos, math.sin))
     return torch.tensor(
@@ -188,11 +190,11 @@ def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Float[Ten
 
 def put(
     shape: Shape,
-    centre: tuple[float, float, float],
+    centre: Triple,
     material: Material,
-    yaw: float = 0.0,
-    pitch: float = 0.0,
-    roll: float = 0.0,
+    yaw: Number = 0.0,
+    pitch: Number = 0.0,
+    roll: Number = 0.0,
 ) -> Solid:
     """`shape` with its centre at `centre`, turned by roll, then pitch, then yaw."""
     return Solid(shape, compose(turned(yaw, pitch, roll), torch.tensor(centre, dtype=torch.float32)), material)

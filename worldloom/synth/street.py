@@ -1,7 +1,7 @@
 """A street with traffic as an occupancy clip, with the exact boxes of everyone in it.
 
-The ego drives along the right lane, changes to the left one before a work zone, follows a bend and slows down for people who
-cross. The seed chooses the bend, buildings, trees, parked cars, speeds and starting places.
+The ego drives along the right lane, changes to the left one before a work zone, follows a bend and slows down for
+people who cross. The seed chooses the bend, buildings, trees, parked cars, speeds and starting places.
 """
 
 import math
@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from worldloom.errors import InputError
@@ -31,7 +31,7 @@ from worldloom.synth.road_users import footprint
 from worldloom.synth.solids import Thing
 from worldloom.synth.traffic import ego_drive, poses, traffic
 
-# Where two things share a voxel the later one here keeps it: small before large, road users before the world they stand in.
+# Where two things share a voxel the later one here keeps it: small before large, road users before where they stand.
 _PRIORITY = (
     *(
         "free",
@@ -70,8 +70,8 @@ def make_street(
     A voxel has a thing's class if the thing reaches into it. Buildings are shells, as sensors know them.
 
     Args:
-        ground_z: height of the ground in the ego frame. With -0.7 the road fills the lowest layer of the Occ3D grid, where
-            genuine Occ3D labels have it.
+        ground_z: height of the ground in the ego frame. With -0.7 the road fills the lowest layer of the Occ3D grid,
+            where genuine Occ3D labels have it.
     Raises:
         InputError: for fewer than one frame, or a dt that is not positive.
     """
@@ -113,11 +113,11 @@ def line_of_sight(
     sensor: tuple[float, float, float],
     elevations_deg: tuple[float, float] = (-32.0, 16.0),
 ) -> Bool[Tensor, "x y z"]:
-    """Voxels that a LiDAR at `sensor` knows after many sweeps: those a beam crossed before it ended, and where it ended.
+    """Voxels that a LiDAR at `sensor` knows after many sweeps: those a beam crossed, and the one where it ended.
 
-    One beam is aimed at the centre of every occupied voxel within the sensor's range of elevations, and followed in steps of
-    at most a third of a voxel to the first occupied one. Free space is known only where a beam came back through it: the open
-    sky stays unknown, as in labels made from real scans.
+    One beam is aimed at the centre of every occupied voxel within the sensor's range of elevations, and followed in
+    steps of at most a third of a voxel to the first occupied one. Free space is known only where a beam came back
+    through it: the open sky stays unknown, as in labels made from real scans.
     """
     start = torch.tensor([(c - o) / grid.voxel_size for c, o in zip(sensor, grid.origin, strict=True)])  # in voxels
     ray = occupied.nonzero() + 0.5 - start
@@ -125,7 +125,7 @@ def line_of_sight(
     ray = ray[(steepness >= elevations_deg[0]) & (steepness <= elevations_deg[1])]
     order = ray.norm(dim=-1).argsort(stable=True)
     flat, seen = occupied.flatten(), torch.zeros(occupied.numel(), dtype=torch.bool)
-    for i in order.split(4096):
+    for i in order.split(4096) if len(order) else ():
         num_steps = max(1, int(3 * ray[i[-1]].norm())) + 1
         share = torch.arange(1, num_steps + 1)[:, None] / num_steps
         x, y, z = ((start[axis] + share * ray[i, axis]).int() for axis in range(3))  # one row per step

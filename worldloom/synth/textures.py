@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from worldloom.geometry.io.images import linear_from_srgb
 from worldloom.synth.solids import Pattern
 
 Colour = tuple[float, float, float]
@@ -14,12 +15,8 @@ _LATTICE = 64  # the noise repeats after so many cells
 
 def srgb(text: str) -> Colour:
     """Linear colour of a web colour such as "#c8a27a"."""
-    r, g, b = (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return (_linear(r), _linear(g), _linear(b))
-
-
-def _linear(value: float) -> float:
-    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+    r, g, b = linear_from_srgb(torch.tensor([int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)])).tolist()
+    return (r, g, b)
 
 
 class Noise:

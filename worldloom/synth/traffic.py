@@ -18,7 +18,7 @@ _TICK = 0.02  # seconds between the states that speeds are summed over
 
 @dataclass(frozen=True)
 class Drive:
-    """A motion in road coordinates (s, d); `cross` puts it on the cross street, where s counts from the crossing to the left."""
+    """A motion in road coordinates (s, d). On the `cross` street s counts from the crossing to the left."""
 
     s: float  # at time 0
     d: float
@@ -96,15 +96,22 @@ def traffic(road: Road, dice: random.Random) -> list[tuple[str, Thing, Drive]]:
         return ((0.0, speed),)
 
     near = dice.uniform(-1.5, 1.5)
-    add("car", Drive(47 + near, LANES[1], ((0, 8.6), (4, 9.2))))
-    add("motorcycle", Drive(22 + near, LANES[1] - 0.3, ((0, 8.2), (3, 7.4), (8, 6.6), (11, 3.0))))
-    add("bicycle", Drive(13.5 + near, LANES[0] - 1.45, steady(3.6)))
+    add("car", Drive(47.0 + near, LANES[1], ((0.0, 8.6), (4.0, 9.2))))
+    add("motorcycle", Drive(22.0 + near, LANES[1] - 0.3, ((0.0, 8.2), (3.0, 7.4), (8.0, 6.6), (11.0, 3.0))))
+    add("bicycle", Drive(13.5 + near, LANES[0] - 1.25, steady(3.6)))
     for s, lane, name, speed in (
-        (62.0, 2, "car", -8.0), (88.0, 2, "car", -7.6), (131.0, 2, "truck", -7.4), (140.6, 2, "trailer", -7.4), (103.0, 3, "bus", -6.2),
-        (43.0, 3, "motorcycle", -8.8), (24.0, 3, "car", -8.4), (-6.0, 2, "car", -8.2), (-30.0, 1, "car", 7.0),
-    ):  # fmt: skip
+        (62.0, 2, "car", -8.0),
+        (88.0, 2, "car", -7.6),
+        (131.0, 2, "truck", -7.4),
+        (140.6, 2, "trailer", -7.4),
+        (103.0, 3, "bus", -6.2),
+        (43.0, 3, "motorcycle", -8.8),
+        (24.0, 3, "car", -8.4),
+        (-6.0, 2, "car", -8.2),
+        (-30.0, 1, "car", 7.0),
+    ):
         add(name, Drive(s + near, LANES[lane], steady(speed), turn=0.0 if speed > 0 else math.pi))
-    add("bicycle", Drive(66 + near, KERB - 0.55 - 1.75, steady(-4.3)))
+    add("bicycle", Drive(66.0 + near, LANES[3] + 1.25, steady(-4.3)))
     for s, name in ((-15.5, "car"), (15.5, "car"), (24.0, "truck")):  # they wait at the mouths of the cross street
         add(name, Drive(s, math.copysign(2.6, s), turn=0.0 if s < 0 else math.pi, cross=True))
     add("bicycle", Drive(30.0, 0.6, steady(-2.6), cross=True))
@@ -121,17 +128,17 @@ def _crossing_people(road: Road, dice: random.Random, add: Add) -> None:
         walk = ((0.0, 0.0), (start, 0.0), (start + 0.5, speed))
         add(
             "pedestrian",
-            Drive(road.crosswalk + offset + 0.15 * i, side * (KERB + 0.9), across=walk, turn=-side * math.pi / 2),
+            Drive(road.crosswalk + offset + 0.15 * i, side * (KERB + 0.45), across=walk, turn=-side * math.pi / 2),
         )
 
 
 def _strollers(dice: random.Random, add: Add) -> None:
     for side in (-1, 1):
         s = -34.0
-        while s < 90:
+        while s < 74:
             s += dice.uniform(7, 15)
             direction = dice.choice((-1, 1))
-            d = side * (11.1 + 0.45 * direction + dice.uniform(-0.15, 0.15))
+            d = side * (11.3 + 0.4 * direction + dice.uniform(-0.1, 0.1))
             for k in range(dice.choice((1, 1, 2))):
                 add("pedestrian", Drive(s - 0.9 * k, d + 0.1 * k, ((0.0, direction * 1.3),), turn=0.0))
 
@@ -148,11 +155,11 @@ def _parked(road: Road, dice: random.Random, add: Add) -> None:
                 add(name, Drive(s, side * (PARKING + 0.05), turn=0.0 if side < 0 else math.pi))
             s += thing_length / 2 + dice.choice((0.3, 0.6, 4.0))
     for k in range(4):
-        add("bicycle", Drive(6.0 + 0.8 * k, -(KERB + 0.8), turn=math.pi / 2 - 0.2))
+        add("bicycle", Drive(6.0 + 1.1 * k, -(KERB + 0.62), turn=0.6))
 
 
 def _work_zone(dice: random.Random, add: Add) -> None:
-    """The right lane is closed: a taper of cones, barriers along the lane line, an excavator and a heap of stones inside."""
+    """The right lane is closed: a taper of cones, barriers along the lane line, an excavator and a worker inside."""
     for i in range(6):
         add("traffic_cone", Drive(44.0 + 1.9 * i, LANES[0] - 1.5 + 0.55 * i))
     for i in range(5):

@@ -10,7 +10,7 @@ _FOLDER = Path(__file__).parent
 
 def sample_panorama_path() -> Path:
     """A furnished room as a panorama: 8-bit sRGB, taken 1.6 m above the floor."""
-    return _FOLDER / "room.png"
+    return _FOLDER / "room.jpg"
 
 
 def sample_panorama_truth_path() -> Path:

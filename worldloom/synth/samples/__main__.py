@@ -1,4 +1,4 @@
-"""`python -m worldloom.synth.samples OUT`: write the bundled samples into the folder OUT (about a quarter of an hour)."""
+"""`python -m worldloom.synth.samples OUT`: write the bundled samples into the folder OUT (about ten minutes)."""
 
 import argparse
 from pathlib import Path

@@ -6,16 +6,16 @@ import numpy as np
 
 from worldloom.geometry.io import atomic_path, save_clip, save_image
 from worldloom.geometry.io.npz import save_npz
-from worldloom.synth.room import make_room, render_panorama_truth
+from worldloom.synth.room import STANDARD, Quality, make_room, render_panorama_truth
 from worldloom.synth.street import make_street
 
 ROOM_SEED, STREET_SEED = 0, 0
 
 
-def write_room(folder: Path, height: int = 1024, oversample: int = 2, num_gather: int = 8) -> None:
-    """Write `room.png` and `room_truth.npz`."""
-    panorama, _ = render_panorama_truth(make_room(ROOM_SEED), height, oversample, num_gather)
-    save_image(folder / "room.png", panorama.rgb)
+def write_room(folder: Path, height: int = 1024, quality: Quality = STANDARD) -> None:
+    """Write `room.jpg` and `room_truth.npz`."""
+    panorama, _ = render_panorama_truth(make_room(ROOM_SEED), height, quality)
+    save_image(folder / "room.jpg", panorama.rgb)
     arrays = {"distance": panorama.distance.numpy().astype(np.float16), "sky": panorama.sky.numpy()}
     with atomic_path(folder / "room_truth.npz") as temporary:
         save_npz(temporary, arrays)
