@@ -13,6 +13,15 @@ def test_this_installation_is_healthy(capsys: pytest.CaptureFixture[str]) -> Non
     assert "WRONG" not in said
 
 
+def test_a_missing_extra_comes_with_its_whole_install_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "EXTRAS", {"apps": ("no_such_module",)})
+    monkeypatch.setenv("COLUMNS", "200")
+    doctor.examine()
+    assert "pip install 'worldloom[apps]'" in capsys.readouterr().out
+
+
 def test_a_wrong_number_is_reported_and_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from worldloom import __version__, render
@@ -46,11 +47,12 @@ def examine() -> bool:
     parts = {"rasterizer": render.backends(), "sparse convolution": sparse.backends()}
     for part, backends in parts.items():
         for backend in backends:
-            table.add_row(part, backend.name, f"{'ready' if backend.available else 'absent'}: {backend.detail}")
+            state = f"{'ready' if backend.available else 'absent'}: {backend.detail}"
+            table.add_row(part, backend.name, escape(state))
     for extra, modules in EXTRAS.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
         state = f"missing {', '.join(missing)}: pip install 'worldloom[{extra}]'" if missing else "present"
-        table.add_row("extra", extra, state)
+        table.add_row("extra", extra, escape(state))
     console.print(table)
 
     if any(backend.name == "native" and not backend.available for backends in parts.values() for backend in backends):

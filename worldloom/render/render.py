@@ -6,8 +6,8 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import fields
+from importlib.metadata import version
 from math import prod
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from worldloom.errors import InputError, MissingExtra
 from worldloom.geometry import Camera, Gaussians, rotmat_from_quat
+from worldloom.ops.backend import Backend
 from worldloom.render.raster import Raster
 from worldloom.render.rendering import RenderInfo, Rendering
 
-Backend = Literal["auto", "torch", "native", "gsplat"]
 NATIVE_HINT = "reinstall worldloom with a C++17 compiler and without WORLDLOOM_NATIVE=0, or ask for backend='torch'"
 
 
@@ -87,21 +87,20 @@ def fastest_backend(device: str | torch.device, dtype: torch.dtype = torch.float
     return "torch"
 
 
-def backends() -> dict[str, str]:
-    """One line on the state of each backend, for a person to read."""
+def backends() -> list[Backend]:
+    """The status of every engine on this machine, for `worldloom doctor`."""
     problem = _native_problem()
-    if problem is None:
-        native = importlib.import_module("worldloom.render._native")
-        status = f"ready, {native.isa()}"
+    isa = "" if problem else importlib.import_module("worldloom.render._native").isa()
+    has_gsplat = importlib.util.find_spec("gsplat") is not None
+    if not has_gsplat:
+        gsplat = "not installed: pip install 'worldloom[cuda]'"
     else:
-        status = f"absent: {problem}; {NATIVE_HINT}"
-    if not importlib.util.find_spec("gsplat"):
-        gsplat = "absent: pip install 'worldloom[cuda]'"
-    elif not torch.cuda.is_available():
-        gsplat = "installed, but there is no CUDA device"
-    else:
-        gsplat = "ready"
-    return {"torch": "ready", "native": status, "gsplat": gsplat}
+        gsplat = f"gsplat {version('gsplat')}" + ("" if torch.cuda.is_available() else ", but torch sees no GPU")
+    return [
+        Backend("native", problem is None, f"CPU, {isa}" if problem is None else f"{problem}; {NATIVE_HINT}"),
+        Backend("torch", True, f"torch {torch.__version__}, any device and dtype"),
+        Backend("gsplat", has_gsplat and torch.cuda.is_available(), gsplat),
+    ]
 
 
 def _load(backend: str) -> Callable[..., Raster]:
@@ -135,11 +134,9 @@ def _native_problem() -> str | None:
 def _warn_slow(device: str, dtype: torch.dtype) -> None:
     if dtype != torch.float32:
         return  # float64 is asked for by those who check derivatives; the twin is what they want
-    reason = (
-        f"{backends()['native' if device == 'cpu' else 'gsplat']}"
-        if device in ("cpu", "cuda")
-        else f"no fast kernels on {device}"
-    )
+    engine = {"cpu": "native", "cuda": "gsplat"}.get(device)
+    details = {backend.name: backend.detail for backend in backends()}
+    reason = details[engine] if engine else f"no fast kernels on {device}"
     warnings.warn(f"drawing Gaussians with the slow torch backend: {reason}", RuntimeWarning, stacklevel=3)
 
 

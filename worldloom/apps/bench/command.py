@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from worldloom.apps.bench.result import Row, machine_facts
@@ -40,5 +41,5 @@ def _print_table(name: str, rows: list[Row], quick: bool) -> None:
     for row in rows:
         met = {True: "yes", False: "NO", None: ""}[row.met]
         baselines = ", ".join(f"{other} {value:.4g}" for other, value in row.baseline.items())
-        table.add_row(row.metric, f"{row.value:.4g}", row.unit, row.goal, met, baselines, row.note)
+        table.add_row(row.metric, f"{row.value:.4g}", row.unit, row.goal, met, escape(baselines), escape(row.note))
     Console().print(table)

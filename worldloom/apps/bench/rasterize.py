@@ -94,7 +94,7 @@ def street_camera(size: tuple[int, int] = SIZE) -> Camera:
 def run(quick: bool) -> list[Row]:
     """Draw the street with the native rasterizer; quick mode takes the median of few runs and fewer sizes."""
     repeats, slow_repeats = (5, 2) if quick else (40, 6)
-    isa = backends()["native"].removeprefix("ready, ")
+    isa = next(engine.detail for engine in backends() if engine.name == "native")
     note = f"{COUNT // 1000}k Gaussians, degree 3, {SIZE[1]}x{SIZE[0]}, {isa}"
     scene, camera = street(COUNT), street_camera()
     rows = []

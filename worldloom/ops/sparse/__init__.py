@@ -1,6 +1,6 @@
 """Sparse convolution in 1 to 4 dimensions: native CPU kernels, a torch twin, and spconv on a GPU."""
 
-from worldloom.ops.sparse.backend import Backend, backends, choose_backend
+from worldloom.ops.sparse.backend import backends, choose_backend
 from worldloom.ops.sparse.conv import (
     SparseConv1d,
     SparseConv2d,
@@ -29,7 +29,6 @@ from worldloom.ops.sparse.upsample import SparseGenerativeUpsample, Upsampled
 from worldloom.ops.sparse.window import Window
 
 __all__ = [
-    "Backend",
     "KernelMap",
     "KernelMaps",
     "Sites",

@@ -4,7 +4,6 @@ import functools
 import importlib
 import importlib.util
 import warnings
-from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
 from types import ModuleType
 
@@ -12,17 +11,9 @@ import torch
 from torch import Tensor
 
 from worldloom.errors import InputError, MissingExtra
+from worldloom.ops.backend import Backend
 
 BACKENDS = ("auto", "native", "torch", "spconv")
-
-
-@dataclass(frozen=True)
-class Backend:
-    """One engine and whether it can run here."""
-
-    name: str
-    available: bool
-    detail: str  # version and instruction set, or why it is not available
 
 
 def backends() -> list[Backend]:
