@@ -81,7 +81,7 @@ def drive(
     ] = "straight",
     speed: Annotated[float, typer.Option(help="Speed of a named manoeuvre in m/s.")] = 5.0,
     past: Annotated[int, typer.Option(help="Frames of the clip that are given; those after them are the truth.")] = 4,
-    horizon: Annotated[int, typer.Option(help="Future frames to make.")] = 12,
+    horizon: Annotated[int, typer.Option(help="Future frames to make; two a second in Occ3D.")] = 6,
     force: Force = False,
     resume: Resume = False,
 ) -> None:

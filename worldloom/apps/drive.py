@@ -58,7 +58,7 @@ def make_drive(
     path: str = LOG,
     speed: float = 5.0,
     num_past: int = 4,
-    horizon: int = 12,
+    horizon: int = 6,
     force: bool = False,
     resume: bool = False,
 ) -> DriveResult:

@@ -11,7 +11,7 @@ from worldloom.errors import InputError, MissingExtra, require
 
 INTRO = """# worldloom
 **Scene**: a 360° panorama becomes a world you can walk through. **Drive**: past occupancy and an ego path become
-the future. In the view: drag to look, W A S D to move, Q E to sink and rise."""
+the future."""
 
 
 def build_page(runs: Path, host: str, show: Path | None):
@@ -62,7 +62,7 @@ def build_page(runs: Path, host: str, show: Path | None):
                     clip = gr.File(label="Clip or labels, .npz (empty: the sample street)", file_types=[".npz"])
                     path = gr.Radio(["log", "straight", "left", "right", "stop"], value="straight", label="Ego path")
                     speed = gr.Slider(0, 15, 5, step=0.5, label="Speed (m/s)")
-                    horizon = gr.Slider(1, 16, 12, step=1, label="Future frames")
+                    horizon = gr.Slider(1, 16, 6, step=1, label="Future frames")
                     forecast = gr.Button("Forecast", variant="primary", elem_id="forecast")
                 files = gr.Files(label="Files", interactive=False)
             with gr.Column(scale=3):

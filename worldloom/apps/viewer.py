@@ -28,6 +28,7 @@ class Viewer:
         self._server.gui.configure_theme(
             control_layout="floating", control_width="small", show_logo=False, show_share_button=False
         )
+        self._server.gui.add_markdown("Drag to look, **W A S D** to move, **Q E** to sink and rise.")
         self._server.scene.set_up_direction("+z")
         self._frames: list[Gaussians] = []
         self._node = None

@@ -1,0 +1,63 @@
+"""Make the README's pictures from the bundled samples: `python docs/make_images.py`. Needs a chromium for the page."""
+
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+from PIL import Image
+
+from worldloom.apps.drive import make_drive
+from worldloom.apps.page import serve
+from worldloom.apps.scene import make_scene
+from worldloom.geometry.io import load_image
+from worldloom.synth.samples import sample_clip_path, sample_panorama_path
+
+IMAGES = Path(__file__).parent / "images"
+BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --no-sandbox"
+
+
+def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        scene = make_scene(sample_panorama_path(), Path(folder) / "scene").folder
+        drive = make_drive(sample_clip_path(), Path(folder) / "drive", path="log").folder
+        _shrink(sample_panorama_path(), "panorama.jpg", 1024)
+        _shrink(scene / "preview.png", "scene.jpg", 1024)
+        _shrink(drive / "preview.png", "drive.jpg", 1400)
+        _photograph_page(scene)
+
+
+def _shrink(source: Path, name: str, width: int) -> None:
+    picture = Image.fromarray((load_image(source) * 255).round().byte().permute(1, 2, 0).numpy())
+    picture.thumbnail((width, width))
+    picture.save(IMAGES / name, quality=88)
+
+
+def _photograph_page(scene: Path) -> None:
+    """The page with the scene in its viewer, rendered by the server."""
+    from playwright.sync_api import sync_playwright
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = {"host": "127.0.0.1", "port": port, "runs": scene.parent / "runs", "show": scene, "block": False}
+    server = threading.Thread(target=lambda: serve(**options), daemon=True)
+    server.start()
+    server.join()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER.split())
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"http://127.0.0.1:{port}")
+        page.get_by_label("Render on the server").check()
+        page.locator("#view iframe").wait_for(timeout=60_000)
+        page.wait_for_timeout(8_000)
+        page.frame_locator("#view iframe").locator(".mantine-Notification-closeButton").click()  # about software WebGL
+        page.wait_for_timeout(2_000)
+        page.screenshot(path=IMAGES / "app.jpg", type="jpeg", quality=88)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
