@@ -55,7 +55,7 @@ def _photograph_page(scene: Path) -> None:
         page.wait_for_timeout(8_000)
         page.frame_locator("#view iframe").locator(".mantine-Notification-closeButton").click()  # about software WebGL
         page.wait_for_timeout(2_000)
-        page.screenshot(path=IMAGES / "app.jpg", type="jpeg", quality=88)
+        page.screenshot(path=IMAGES / "app.jpg", type="jpeg", quality=88, timeout=120_000)
         browser.close()
 
 

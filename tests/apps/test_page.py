@@ -93,10 +93,10 @@ def page(browser, address: str):
 
 
 def view(page) -> np.ndarray:
-    """What the person sees in the middle of the 3-D view."""
+    """The lower left of the 3-D view, where neither the panel nor a notice covers it."""
     picture = Image.open(io.BytesIO(page.locator("#view iframe").screenshot())).convert("RGB")
     width, height = picture.size
-    return np.asarray(picture.crop((width // 8, height // 8, width * 5 // 8, height * 7 // 8))).astype(float)
+    return np.asarray(picture.crop((width // 20, height // 2, width * 6 // 10, height * 19 // 20))).astype(float)
 
 
 def wait_for_picture(page, different_from: np.ndarray | None = None) -> np.ndarray:
