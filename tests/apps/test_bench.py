@@ -46,4 +46,6 @@ def test_quick_runs_give_every_row_with_machine_facts(name: str, tmp_path: Path)
     assert all(math.isfinite(row["value"]) for row in result["rows"])
     assert {"cpu", "isa", "threads", "load_before", "versions", "commit"} <= set(result["machine"])
     published = Path(__file__).parents[2] / "benchmarks" / "results" / f"{name}.json"
-    assert {row["metric"] for row in json.loads(published.read_text())["rows"]} == {row.metric for row in rows}
+    # A quick run may leave sizes out; every metric with a goal is in both.
+    goals = {row["metric"] for row in json.loads(published.read_text())["rows"] if row["goal"]}
+    assert goals == {row.metric for row in rows if row.goal}

@@ -35,11 +35,12 @@ def run_benchmark(name: str, *, quick: bool, json_path: Path | None) -> list[Row
 
 
 def _print_table(name: str, rows: list[Row], quick: bool) -> None:
+    """A line for each metric, its baselines below it; notes are in the JSON and in BENCHMARKS.md."""
     table = Table(title=f"{name}{' (quick: not for publication)' if quick else ''}")
-    for column in ("metric", "value", "unit", "goal", "met", "baselines", "note"):
-        table.add_column(column, justify="right" if column == "value" else "left")
+    for column in ("metric", "value", "unit", "goal", "met"):
+        table.add_column(column, justify="right" if column == "value" else "left", no_wrap=True)
     for row in rows:
-        met = {True: "yes", False: "NO", None: ""}[row.met]
-        baselines = ", ".join(f"{other} {value:.4g}" for other, value in row.baseline.items())
-        table.add_row(row.metric, f"{row.value:.4g}", row.unit, row.goal, met, escape(baselines), escape(row.note))
+        table.add_row(row.metric, f"{row.value:.4g}", row.unit, row.goal, {True: "yes", False: "NO", None: ""}[row.met])
+        for other, value in row.baseline.items():
+            table.add_row(escape(f"  {other}"), f"{value:.4g}", style="dim")
     Console().print(table)

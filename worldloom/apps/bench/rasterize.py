@@ -26,7 +26,7 @@ def street(count: int, seed: int = 0) -> Gaussians:
     """
     generator = torch.Generator().manual_seed(seed)
 
-    def uniform(n: int, low: float, high: float) -> Tensor:
+    def uniform(n: int, low: float | int, high: float | int) -> Tensor:
         return low + (high - low) * torch.rand(n, generator=generator)
 
     def normal(*shape: int) -> Tensor:
