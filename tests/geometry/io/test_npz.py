@@ -85,6 +85,7 @@ def test_optional_keys_may_be_absent_and_are_checked_when_there(tmp_path: Path):
         ({"a.npy": b"not an array"}, "to be a .npy array"),
         ({"a.npy": b"\x93NUMPY\x09\x00" + bytes(9)}, "to be a .npy array"),
         ({"a.npy": b"\x93NUMPY\x01\x00\xff\xff{"}, "to be a .npy array"),
+        ({"a.npy": b"\x93NUMPY\x02\x00\xff\xff\xff\xff{"}, r"version 2\.0"),  # a header of 4 GB
         ({"a.npy": npy_header("|u1", (2, 3)) + bytes(5)}, "6 bytes in 'a'.*got 5"),
         ({"a.npy": npy_header("|u1", (1 << 50, 3)) + bytes(5)}, "at most .* bytes unpacked"),
         ({"a.npy": npy_header("|u1", (-1, 3))}, "a shape in 'a', got"),

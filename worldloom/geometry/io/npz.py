@@ -87,9 +87,12 @@ def _read_header(
     """dtype, shape and order of an array, from the few bytes before its data."""
     try:
         version = np.lib.format.read_magic(member)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(member)
-    except (ValueError, KeyError) as error:
+        # Later versions announce headers of up to 4 GB, which are inflated before numpy looks at them. They exist for
+        # structured arrays with very many fields.
+        if version != (1, 0):
+            raise ValueError(f"version {version[0]}.{version[1]} of the format")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+    except ValueError as error:
         raise InputError(f"{path}: expected {name!r} to be a .npy array, got {_one_line(error)}") from error
     if dtype.hasobject:
         raise InputError(
