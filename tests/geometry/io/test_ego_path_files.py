@@ -97,6 +97,7 @@ TIMES = np.array([0, 500_000, 1_000_000, 1_500_000])
         (GOOD, TIMES[::-1], "rising times"),
         (GOOD, TIMES[:3], "t = 4, got int64 3"),
         (GOOD[:, :3], TIMES, "float32 4 3 4"),
+        (GOOD[[0, 0, 0, 0]], np.array([0, 1000, 2000, 4 * 10**18]), "at most 1000000 poses, got 4e"),
     ],
 )
 def test_what_is_not_a_drive(tmp_path: Path, poses: np.ndarray, timestamps: np.ndarray, message: str):

@@ -16,6 +16,7 @@ from worldloom.geometry.io.nuscenes import load_nuscenes
 from worldloom.geometry.io.pose_check import check_rigid, numbers
 
 MAX_SPEED = 60.0  # m/s; more is a jump between frames, not a drive
+MAX_POSES = 1_000_000  # after interpolation: a day at 10 Hz; times that lie ask for more memory than there is
 EVEN = 0.01  # steps that differ by less than this part of their median count as even
 
 
@@ -70,6 +71,10 @@ def path_from_times(poses: np.ndarray, seconds: np.ndarray, what: str, dt: float
     dt = dt or max(round(median, 3), 1e-3)
     if not 0 < dt <= seconds[-1] - seconds[0]:
         raise InputError(f"{what}: expected dt above 0 and up to {seconds[-1] - seconds[0]:g} s, got {dt}")
+    if (seconds[-1] - seconds[0]) / dt > MAX_POSES:
+        raise InputError(
+            f"{what}: expected at most {MAX_POSES} poses, got {seconds[-1] - seconds[0]:g} s in steps of {dt:g} s"
+        )
     knots = torch.from_numpy(seconds - seconds[0])
     times = (dt * torch.arange(int(knots[-1].item() / dt + 1e-6) + 1, dtype=torch.float64)).clamp(max=knots[-1].item())
     return EgoPath(interpolate_poses(torch.from_numpy(poses).double(), knots, times).float(), dt)
