@@ -2,10 +2,12 @@
 
 import io
 import math
+import os
 import re
 import struct
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +174,14 @@ def test_half_float_exr_of_openexr(tmp_path: Path, compression: object) -> None:
         str(tmp_path / "a.exr")
     )
     assert np.array_equal(load_hdr(tmp_path / "a.exr").permute(1, 2, 0).numpy(), half.astype(np.float32))
+
+
+def test_reading_exr_in_many_threads_leaves_stderr_alone(tmp_path: Path) -> None:
+    save_hdr(tmp_path / "a.exr", noise())
+    before = os.fstat(2)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(load_hdr, [tmp_path / "a.exr"] * 64))
+    assert os.path.samestat(os.fstat(2), before)
 
 
 def test_our_exr_in_openexr(tmp_path: Path) -> None:

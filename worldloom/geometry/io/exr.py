@@ -1,6 +1,7 @@
 """OpenEXR images through the OpenEXR package."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from jaxtyping import Float32
 from worldloom.errors import InputError, require
 
 MAGIC = b"\x76\x2f\x31\x01"
+_STDERR = threading.Lock()  # two threads that swap it in turn would leave it swapped
 
 
 def read(path: Path, max_pixels: int) -> Float32[np.ndarray, "h w 3"]:
@@ -65,15 +67,16 @@ def _header(exr: ModuleType, path: Path) -> dict[str, Any]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the lines that OpenEXR's C code writes to stderr about damage which it also raises."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
+    with _STDERR:
+        kept = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(nowhere)
+            os.close(kept)
 
 
 def _rgb_names(channels: dict[str, Any], path: Path) -> tuple[str, ...]:
