@@ -1,5 +1,7 @@
 """`worldloom demo`: both main jobs on the bundled samples."""
 
+import shutil
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -24,5 +26,6 @@ def run_demo(out: Path, *, force: bool) -> None:
         for name in names:
             console.print(f"  {folder / name}", highlight=False, soft_wrap=True)
     console.print("[bold]Walk through them[/] in a browser", highlight=False)
+    command = "worldloom" if shutil.which("worldloom") else sys.argv[0]  # in a .venv that is not active: its path
     for folder in (scene.folder, drive.folder):
-        console.print(f"  worldloom app --show {folder}", highlight=False, soft_wrap=True)
+        console.print(f"  {command} app --show {folder}", highlight=False, soft_wrap=True)

@@ -1,10 +1,16 @@
 """Sparse convolution on the CPU: 30,000 surface voxels of a street, 32 to 32 channels, against torch's own ways."""
 
+import importlib.util
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -120,8 +126,44 @@ def _rows_3d(quick: bool) -> list[Row]:
             "useful work of the forward pass, median",
         ),
         Row("gflops_best", gigaflop / min(forward["native"].wall), "GFLOP/s", "", {}, "the same, best repeat"),
+        _one_thread_row(case, repeats),
         *_accuracy(quick),
     ]
+
+
+def _one_thread_row(case: Case, repeats: int) -> Row:
+    """Forward on one thread, beside spconv's CPU path where it is installed: with more threads that path is wrong."""
+    native = _native(case)
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        timing = measure({"native": lambda: native(case.x.features, case.weight)}, repeats)["native"]
+        ours = native(case.x.features, case.weight)
+    torch.set_num_threads(THREADS)
+    baseline, note = {}, "one thread, cached map, wall median"
+    if importlib.util.find_spec("spconv") is not None:
+        milliseconds, theirs = _spconv_one_thread(case, repeats)
+        difference = ((ours - theirs).abs().max() / theirs.abs().max()).item()
+        baseline["spconv_cpu"] = milliseconds
+        note += f"; spconv's result differs by {difference:.1e} of its largest value"
+    return Row("forward_1_thread_ms", timing.wall_median * 1e3, "ms", "", baseline, note)
+
+
+def _spconv_one_thread(case: Case, repeats: int) -> tuple[float, Tensor]:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "case.npz", Path(folder) / "out.npz"
+        np.savez(
+            source,
+            coords=case.x.coords.numpy(),
+            features=case.x.features.numpy(),
+            weight=case.weight.numpy(),
+            shape=np.array(case.x.spatial_shape),
+            repeats=repeats,
+        )
+        command = [sys.executable, "-m", "worldloom.apps.bench.spconv_cpu", str(source), str(target)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        result = np.load(target, allow_pickle=False)
+        return float(result["seconds"]) * 1e3, torch.from_numpy(result["out"])
 
 
 def _rows_4d(quick: bool) -> list[Row]:
