@@ -158,6 +158,36 @@ def test_two_runs_do_not_write_one_folder(tmp_path):
         os.close(lock)
 
 
+def test_a_run_that_ends_while_another_takes_its_lock_is_left_alone(tmp_path, monkeypatch):
+    def end_before_locking(lock, mode):
+        (tmp_path / ".out.partial").rename(tmp_path / "out")
+
+    monkeypatch.setattr(fcntl, "flock", end_before_locking)
+    with pytest.raises(InputError, match="another run is writing"):
+        make(tmp_path / "out")
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_appears_during_a_run_is_not_deleted(tmp_path, force):
+    out = tmp_path / "out"
+
+    def disturbed():
+        with open_run(out, REQUEST, force=force) as run:
+            with run.stage("first"):
+                (run.folder / "first").write_text("first")
+            run.report({})
+            out.mkdir()
+            (out / "thesis.tex").write_text("years")
+
+    with pytest.raises(InputError, match=r"The run is kept.*--resume"):
+        disturbed()
+    assert (out / "thesis.tex").read_text() == "years"
+    out.rename(tmp_path / "elsewhere")
+    assert make(out, resume=True) == ["second"]
+    assert names(tmp_path) == ["elsewhere", "out"]
+
+
 def test_a_name_too_long_leaves_no_parents(tmp_path):
     for out in (tmp_path / ("x" * 300), tmp_path / "a" / ("x" * 300) / "out", tmp_path / "a" / ("x" * 250)):
         with pytest.raises(InputError, match="File name too long"):

@@ -103,8 +103,6 @@ def open_run(out: Path, request: dict, *, force: bool = False, resume: bool = Fa
                 yield run
                 if not (work / REPORT).is_file():
                     raise AssertionError("a run ends with run.report(...)")
-                _publish(work, out)
-                finished = True
             except InputError:
                 shutil.rmtree(work)
                 raise
@@ -116,6 +114,8 @@ def open_run(out: Path, request: dict, *, force: bool = False, resume: bool = Fa
                     shutil.rmtree(work, ignore_errors=True)
                     console.print(f"{how}; nothing was kept", highlight=False)
                 raise
+            _publish(work, out, force)
+            finished = True
     finally:
         if not finished:
             _remove_empty(made_parents)
@@ -180,7 +180,10 @@ def _locked(work: Path) -> Iterator[None]:
         raise InputError(f"output {work.parent} cannot be written: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        # A run that ended in between has taken its folder, lock and all, to the output's name.
+        if not os.path.samestat(os.fstat(lock), os.stat(work / ".lock")):
+            raise BlockingIOError
+    except (BlockingIOError, FileNotFoundError) as error:
         raise InputError(f"another run is writing {work}; wait for it or choose another --out") from error
     else:
         yield
@@ -206,9 +209,13 @@ def _open_work(run: Run, resume: bool) -> None:
     _write_json(asked, run.request)
 
 
-def _publish(work: Path, out: Path) -> None:
+def _publish(work: Path, out: Path, force: bool) -> None:
     old = out.with_name(f".{out.name}.old")
-    if out.exists():
+    if _is_there(out):
+        try:
+            _check_replaceable(out, force)  # again: somebody may have made it while the run was under way
+        except InputError as error:
+            raise InputError(f"{error}. The run is kept in {work}; move {out} away and finish with --resume") from error
         if old.exists():  # a run that was killed while it removed what it had replaced
             shutil.rmtree(old)
         os.replace(out, old)
