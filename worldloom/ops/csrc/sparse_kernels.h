@@ -1,5 +1,6 @@
 // The hot loops of sparse convolution, compiled once per instruction set. Plain pointers only: a std template
-// instantiated in an AVX-512 object could be the copy the linker keeps for everyone.
+// instantiated in an AVX-512 object could be the copy the linker keeps for everyone. Inline functions likewise, so they
+// are never left as calls.
 #pragma once
 #include <cstdint>
 
@@ -24,14 +25,16 @@ struct CellIndex {
   const int32_t* rows;  // null: rows are in cell order already
 };
 
-inline int64_t hash_slot(int64_t word, int shift) {
+#define WL_INLINE __attribute__((always_inline)) inline
+
+WL_INLINE int64_t hash_slot(int64_t word, int shift) {
   return static_cast<int64_t>((static_cast<uint64_t>(word) * 0x9E3779B97F4A7C15ull) >> shift);
 }
 
 // in = out * stride - padding + k * dilation, per axis.
 struct Window {
   int64_t kernel[kAxes], stride[kAxes], padding[kAxes], dilation[kAxes];
-  int64_t volume() const { return kernel[0] * kernel[1] * kernel[2] * kernel[3]; }
+  WL_INLINE int64_t volume() const { return kernel[0] * kernel[1] * kernel[2] * kernel[3]; }
 };
 
 struct NeighbourTask {
