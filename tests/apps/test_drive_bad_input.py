@@ -128,7 +128,7 @@ BAD_PATHS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "empty file": (lambda p: written(p, b""), "expected .*got"),
     "NaN": (lambda p: path_npz(p, with_nan()), "expected finite.*got NaN.* 5"),
     "jump": (lambda p: path_npz(p, with_jump()), "expected at most 60 m.s, got 1004 m.s from frame 6 to 7"),
-    "too few poses": (lambda p: path_npz(p, poses(6)), "expected a path of at least 13 poses.*got 6"),
+    "too few poses": (lambda p: path_npz(p, poses(6)), "expected a path of at least 7 poses.*got 6"),
     "not rigid": (lambda p: path_npz(p, 2 * poses(14)), "expected rigid.*got"),
     "pickled": (
         lambda p: (np.savez(p, world_from_ego=np.array([{}], dtype=object), timestamps=np.zeros(1, np.int64)), p)[1],
