@@ -26,6 +26,10 @@ def random_labels(seed: int, shape: tuple[int, ...] = (3, 4, 5, 3)) -> torch.Ten
 seeds = st.integers(0, 10**6)
 
 
+def test_vulnerable_road_users_are_named() -> None:
+    assert [OCC3D_CLASSES[label] for label in VRU] == ["bicycle", "motorcycle", "pedestrian"]
+
+
 def test_hand_count() -> None:
     """Eight voxels: one hit, one miss and one false alarm of car, two hits of road, the rest free."""
     truth = torch.tensor([4, 4, 11, 11, FREE, FREE, FREE, FREE]).reshape(1, 2, 2, 2)

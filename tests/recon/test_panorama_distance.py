@@ -90,6 +90,16 @@ def test_a_house_stays_out_of_the_sky_and_a_cloud_is_in_it():
     assert sky[cloud].all()
 
 
+def test_green_that_fades_into_the_sky_is_no_sky():
+    image = paint(BLUE)
+    fade = (UP / 0.5).clamp(0, 1)
+    forest = torch.tensor([0.25, 0.45, 0.35])[:, None, None]
+    image = torch.where(UP > 0, fade * image + (1 - fade) * forest, image)
+    sky = find_sky(image)
+    assert sky[UP > 0.5].all()
+    assert not sky[UP < 0.1].any()
+
+
 def test_the_seam_is_nowhere():
     image = paint(BLUE)
     image[:, (UP < 0.5) & (RAYS[..., 1] > 0.3)] = 0.2

@@ -98,6 +98,18 @@ def test_no_disc_bridges_a_jump_in_distance():
     assert gaussians.scales.max() < 8 * 2 * math.pi / HEIGHT
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_beside_a_jump_the_slope_comes_from_the_surface(side):
+    """A wall y = ±2 seen from 30 to 80 degrees off ahead, with emptiness at both of its ends."""
+    off = torch.atan2(side * RAYS[..., 1], RAYS[..., 0])
+    wall = (off > math.radians(30)) & (off < math.radians(80)) & (RAYS[..., 2].abs() < 0.5)
+    distance = torch.where(wall, 2 / (side * RAYS[..., 1]).clamp(min=0.1), 40.0)
+    means = splats_from_panorama(Panorama(world().rgb, distance, world().sky, torch.eye(4))).means
+    near = means[means.norm(dim=-1) < 20]
+    assert len(near) > 500
+    torch.testing.assert_close(near[:, 1], torch.full_like(near[:, 1], 2 * side), atol=0.02, rtol=0)
+
+
 def test_the_sky_is_a_far_shell_that_goes_on_behind_its_edge():
     pano = world(sky_above=0.3)
     gaussians = splats_from_panorama(pano)

@@ -12,6 +12,7 @@ from worldloom.geometry.occ3d_palette import OCC3D_COLOURS
 from worldloom.render import fastest_backend
 from worldloom.render.occupancy import (
     FACE_LIGHT,
+    OCCLUSION,
     chase_camera,
     gaussians_from_occupancy,
     render_occupancy,
@@ -45,6 +46,24 @@ def test_one_voxel_has_six_faces():
     rgb = 0.5 + SH_C0 * gaussians.sh[:, 0]
     light = torch.tensor(FACE_LIGHT).flatten()
     torch.testing.assert_close(rgb, light[:, None] * OCC3D_COLOURS[CAR], atol=1e-6, rtol=0)
+
+
+def test_the_sun_stands_high_behind_and_to_the_left():
+    (behind, ahead), (right, left), (below, above) = FACE_LIGHT
+    assert above > behind > left > ahead > right > below
+
+
+def test_a_post_shades_the_eight_squares_of_ground_around_it():
+    labels = empty()
+    labels[:, :, 0] = ROAD
+    labels[3, 2, 1] = CAR
+    gaussians = gaussians_from_occupancy(labels, GRID)
+    ground = (gaussians.means[:, 2] < 0.5 + 0.5) & (gaussians.scales.argmin(-1) == 2)
+    light = (0.5 + SH_C0 * gaussians.sh[ground, 0, 0]) / OCC3D_COLOURS[ROAD, 0]
+    away = (gaussians.means[ground, :2] - torch.tensor([-1.0 + 3.5 * 0.5, -2.0 + 2.5 * 0.5])).abs().amax(-1)
+    assert (away < 0.6).sum() == 8
+    expected = torch.where(away < 0.6, 1 - OCCLUSION / 8, 1.0)
+    torch.testing.assert_close(light, expected, atol=1e-6, rtol=0)
 
 
 @settings(max_examples=30)

@@ -56,11 +56,12 @@ def test_unknown_space_behind_an_obstacle_is_not_free():
     pano = panorama_of(torch.minimum(sphere_room(6), box_distance(low, high)))
     assert clearance(pano, torch.tensor([[3.5, 0.0, 0]])).item() < 0
     # Beside the shadow the nearest thing that is not free is the shadow's side, not the box.
-    beside = torch.tensor([[4.0, 1.2, 0.0]])
     edge = torch.tensor([1.5, 0.25]) / math.hypot(1.5, 0.25)
-    to_shadow = abs(beside[0, 0] * edge[1] - beside[0, 1] * edge[0]).item()
-    assert clearance(pano, beside).item() == pytest.approx(to_shadow, abs=0.1)
-    assert clearance(pano, beside).item() < distance_to_box(beside, low, high).item() - 1
+    for offset in ([0.0, 1.2, 0.0], [0.0, -1.2, 0.0], [0.0, 0.0, 1.2], [0.0, 0.0, -1.2]):
+        beside = torch.tensor([[4.0, 0.0, 0.0]]) + torch.tensor([offset])
+        to_shadow = abs(4.0 * edge[1] - 1.2 * edge[0]).item()
+        assert clearance(pano, beside).item() == pytest.approx(to_shadow, abs=0.1)
+        assert clearance(pano, beside).item() < distance_to_box(beside, low, high).item() - 1
 
 
 def test_left_is_left_and_up_is_up():
