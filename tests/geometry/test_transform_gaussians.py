@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worldloom.geometry import Gaussians, apply, compose, invert, rotmat_from_quat, sh_rotation, transform_gaussians
-from worldloom.render.harmonics import sh_basis
+from worldloom.geometry.harmonics import sh_basis
 
 quaternions = st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: sum(c * c for c in q) > 0.01)
 

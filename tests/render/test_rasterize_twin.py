@@ -10,8 +10,8 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, Gaussians, intrinsics, look_at, rotmat_from_quat, sh_from_rgb
+from worldloom.geometry.harmonics import sh_basis
 from worldloom.render import _torch, render
-from worldloom.render.harmonics import sh_basis
 
 
 def cloud(n: int, k: int = 16, seed: int = 0, dtype: torch.dtype = torch.float64) -> Gaussians:

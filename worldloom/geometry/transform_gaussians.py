@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldloom.geometry.gaussians import Gaussians
+from worldloom.geometry.harmonics import sh_basis
 from worldloom.geometry.rigid import apply, quat_from_rotmat
 
 
@@ -64,28 +65,10 @@ def sh_rotation(rotation: Float[Tensor, "3 3"], degree: int) -> Float[Tensor, "k
     radius = (1 - z * z).sqrt()
     direction = torch.stack([radius * azimuth.cos(), radius * azimuth.sin(), z], dim=-1)
     weight = weight * (math.pi / 4)
-    blocks = [
-        _degree_basis(direction @ rotation.mT, band).mT @ (weight[:, None] * _degree_basis(direction, band))
-        for band in range(degree + 1)
-    ]
+    k = (degree + 1) ** 2
+    turned, basis = sh_basis(direction @ rotation.mT, k), weight[:, None] * sh_basis(direction, k)
+    bands = [slice(band**2, (band + 1) ** 2) for band in range(degree + 1)]
+    blocks = [turned[:, band].mT @ basis[:, band] for band in bands]
     matrix = torch.block_diag(*blocks)
     # Turns by multiples of 90 degrees have exact zeros and ones; do not let rounding blur colours that only swap.
-    return torch.where((matrix - matrix.round()).abs() < 1e-12, matrix.round(), matrix)
-
-
-def _degree_basis(direction: Float[Tensor, "n 3"], degree: int) -> Float[Tensor, "n m"]:
-    """Real spherical harmonics of one degree l at unit directions, order m = -l..l, with the Condon-Shortley sign.
-
-    Y_lm = sqrt((2 - [m = 0]) (2l + 1) / (4 pi) (l - |m|)! / (l + |m|)!) P_l^|m|(z) {cos m a, sin |m| a}
-    """
-    from scipy.special import lpmv
-
-    azimuth = torch.atan2(direction[:, 1], direction[:, 0])
-    columns = []
-    for m in range(-degree, degree + 1):
-        order = abs(m)
-        norm = (2 - (m == 0)) * (2 * degree + 1) / (4 * math.pi)
-        norm *= math.factorial(degree - order) / math.factorial(degree + order)
-        wave = (order * azimuth).sin() if m < 0 else (order * azimuth).cos()
-        columns.append(math.sqrt(norm) * torch.from_numpy(lpmv(order, degree, direction[:, 2].numpy())) * wave)
-    return torch.stack(columns, dim=-1)
+    return torch.where((matrix - matrix.round()).abs() < 1e-13, matrix.round(), matrix)

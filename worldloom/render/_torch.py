@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from worldloom.geometry import Gaussians, apply, rotmat_from_quat
+from worldloom.geometry.harmonics import sh_basis
 from worldloom.geometry.rigid import invert
-from worldloom.render.harmonics import sh_basis
 from worldloom.render.raster import Raster
 from worldloom.render.rendering import RenderInfo
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from worldloom.errors import InputError
 from worldloom.geometry import Gaussians, transform_gaussians
 from worldloom.geometry.gaussians import SH_C0
+from worldloom.geometry.harmonics import sh_basis
 from worldloom.geometry.io import load_gaussians, save_gaussians
 from worldloom.geometry.io.yup import yup_from_world
-from worldloom.render.harmonics import sh_basis
 
 
 def made_up(n: int = 200, degree: int = 3, seed: int = 0) -> Gaussians:
