@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from worldloom.geometry.equirect import direction_from_pixel, sample_panorama
 from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
 from worldloom.geometry.panorama import Panorama
-from worldloom.geometry.rigid import apply, quat_from_rotmat, rotmat_from_quat
+from worldloom.geometry.rigid import quat_from_rotmat
+from worldloom.geometry.transform_gaussians import transform_gaussians
 
 MIN_ROWS = 512  # smaller panoramas are sampled more finely, at most twice: 512 rows make 334k splats
 SPREAD = 0.68  # standard deviation of a splat in patches: less leaves a grid of gaps in magnified views, more blurs
@@ -82,8 +83,7 @@ def splats_from_panorama(panorama: Panorama, rows: int | None = None) -> Gaussia
         radius = SKY_FACTOR * (solid.max().item() if len(solid) else panorama.distance.max().item())
         shell = _Surface(*(torch.full_like(patches.u, value) for value in (radius, 0.0, 0.0)))
         parts.append(_discs(_grow(panorama.rgb, panorama.sky), shell, patches, _near(panorama.sky)[pixel]))
-    gaussians = Gaussians.cat(parts)
-    return _moved(gaussians, panorama.world_from_pano)
+    return transform_gaussians(Gaussians.cat(parts), panorama.world_from_pano)
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,3 @@ def _grow(rgb: Float[Tensor, "3 h w"], known: Bool[Tensor, "h w"]) -> Float[Tens
     for total, weight in reversed(levels[:-1]):
         colour = total + (1 - weight) * F.interpolate(colour, total.shape[-2:], mode="bilinear", align_corners=False)
     return torch.where(known, rgb, colour[0, :, :, width // 2 : width // 2 + width])
-
-
-def _moved(gaussians: Gaussians, b_from_a: Float[Tensor, "4 4"]) -> Gaussians:
-    if torch.equal(b_from_a, torch.eye(4).to(b_from_a)):
-        return gaussians
-    turned = b_from_a[:3, :3] @ rotmat_from_quat(gaussians.quats)
-    means = apply(b_from_a, gaussians.means)
-    return Gaussians(means, quat_from_rotmat(turned), gaussians.scales, gaussians.opacities, gaussians.sh)
