@@ -12,6 +12,7 @@ from torch import Tensor
 
 from worldloom.errors import InputError, require
 from worldloom.geometry import Camera, Gaussians, Occupancy, compose, invert, rotmat_from_quat
+from worldloom.geometry.gaussians import SH_C0
 from worldloom.geometry.io import load_clip, load_gaussians
 from worldloom.render import gaussians_from_occupancy, render
 
@@ -98,9 +99,10 @@ class Viewer:
 
     def frame(self) -> Gaussians | None:
         """What is on show now."""
-        if not self._frames:
+        frames, slider = self._frames, self._slider  # another thread may be changing them
+        if not frames:
             return None
-        return self._frames[int(self._slider.value) if self._slider is not None else 0]
+        return frames[min(int(slider.value), len(frames) - 1) if slider is not None else 0]
 
     @property
     def server_render(self) -> bool:
@@ -122,7 +124,7 @@ class Viewer:
                 return
             if not self.server_render:
                 self._server.scene.set_background_image(None)
-                colours = (0.5 + 0.28209479177387814 * gaussians.sh[:, 0]).clamp(0, 1)  # viser draws degree 0 only
+                colours = (0.5 + SH_C0 * gaussians.sh[:, 0]).clamp(0, 1)  # viser draws degree 0 only
                 self._node = self._server.scene.add_gaussian_splats(
                     "/splats",
                     centers=gaussians.means.numpy(),
