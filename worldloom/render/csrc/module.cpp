@@ -330,6 +330,9 @@ auto forward(const In<T, 2>& means, const In<T, 2>& quats, const In<T, 2>& scale
   view.columns = (view.width + TILE - 1) / TILE, view.rows = (view.height + TILE - 1) / TILE;
   if (view.width < 1 || view.height < 1 || view.columns > 65535 || view.rows > 65535)
     throw std::invalid_argument("image size must be between 1 and 1048560 pixels a side");
+  // The pairs of one chunk are counted in 32 bits.
+  if (static_cast<uint64_t>(view.columns) * view.rows >= (uint64_t{1} << 32) / CHUNK)
+    throw std::invalid_argument("an image must have fewer than 2^30 pixels");
   view.antialiased = antialiased;
 
   const size_t h = static_cast<size_t>(view.height), w = static_cast<size_t>(view.width), e = static_cast<size_t>(scene.e);
