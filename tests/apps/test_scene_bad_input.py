@@ -149,7 +149,7 @@ PANORAMAS = {
     two_by_one: r"panorama must be at least 64x32, got 2x1",
     photo: r"panorama must be 2:1, got 1920x1080",
     nearly: r"panorama must be 2:1, got 257x128",
-    huge: r"image\.png: expected at most 50000000 pixels, got 10000x20000",
+    huge: r"image\.png: expected at most 50000000 pixels, got 20000x10000",
 }
 
 

@@ -41,7 +41,7 @@ def read(path: Path, max_pixels: int) -> Float32[np.ndarray, "h w 3"]:
         )
     width, height = (int(b) - int(a) + 1 for a, b in zip(low, high, strict=True))
     if min(width, height) < 1 or width * height > max_pixels:
-        raise InputError(f"{path}: expected 1 to {max_pixels} pixels, got {height}x{width}")
+        raise InputError(f"{path}: expected 1 to {max_pixels} pixels, got {width}x{height}")
     names = _rgb_names({c.name: c for c in header["channels"]}, path)
     try:
         # Not OpenEXR.File, which reports damaged pixels on stdout and then returns a file without parts.

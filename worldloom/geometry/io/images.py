@@ -229,7 +229,7 @@ def _decode(path: Path, start: bytes, max_pixels: int) -> Float32[np.ndarray, "h
     with _reading(path, start) as image:
         width, height = image.size
         if width * height > max_pixels:
-            raise InputError(f"{path}: expected at most {max_pixels} pixels, got {height}x{width}")
+            raise InputError(f"{path}: expected at most {max_pixels} pixels, got {width}x{height}")
         image.load()
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith("I"):  # 16-bit grey; the mode's exact name depends on the version of Pillow

@@ -32,7 +32,7 @@ def decode(data: bytes, source: str, max_pixels: int) -> Float32[np.ndarray, "h 
         )
     height, width = int(size[1]), int(size[2])
     if not 0 < height * width <= max_pixels:
-        raise InputError(f"{source}: expected 1 to {max_pixels} pixels, got {height}x{width}")
+        raise InputError(f"{source}: expected 1 to {max_pixels} pixels, got {width}x{height}")
     exposure = 1.0
     for line in lines[1:]:
         key, _, value = line.partition(b"=")
