@@ -2,6 +2,7 @@
 
 import html
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -64,10 +65,10 @@ def build_page(runs: Path, host: str, show: Path | None):
                     speed = gr.Slider(0, 15, 5, step=0.5, label="Speed (m/s)")
                     horizon = gr.Slider(1, 16, 6, step=1, label="Future frames")
                     forecast = gr.Button("Forecast", variant="primary", elem_id="forecast")
-                files = gr.Files(label="Files", interactive=False)
             with gr.Column(scale=3):
                 frame = gr.HTML(_placeholder(), label="View", elem_id="view")
                 video = gr.Video(label="Preview", autoplay=True, loop=True, height=360)
+                files = gr.Files(label="Files", interactive=False)  # last: on a phone the columns stand in one
         outputs = [viewer, frame, video, files]
 
         def scene(panorama, height, viewer, on_server, request: gr.Request):
@@ -105,12 +106,13 @@ def serve(*, host: str, port: int, runs: Path, show: Path | None = None, block: 
 
     Raises:
         MissingExtra: gradio or viser is not installed.
-        InputError: `runs` cannot be written, or `show` is not a result.
+        InputError: `runs` cannot be written, `show` is not a result, or the page cannot be served at `host` and `port`.
     """
     require("gradio", "apps", "the web page")
     require("viser", "apps", "the viewer")
     if show is not None and not ((show / "scene.ply").is_file() or (show / "future.npz").is_file()):
         raise InputError(f"expected a result of worldloom scene or drive (scene.ply or future.npz), got {show}")
+    _check_free(host, port)
     try:
         runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -133,6 +135,17 @@ def serve(*, host: str, port: int, runs: Path, show: Path | None = None, block: 
         prevent_thread_lock=not block,
     )
     return page
+
+
+def _check_free(host: str, port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise InputError(f"--port must be 1 to 65535, got {port}")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: a page just closed is no page
+        try:
+            probe.bind((host, port))
+        except OSError as error:  # another page is there, a name that nobody knows, a port for root only
+            raise InputError(f"no page can be served at {host}:{port}: {error.strerror}; try another --port") from error
 
 
 def _frame(viewer: Viewer, request) -> str:
