@@ -146,7 +146,7 @@ def _check(clip: Path, path: str, speed: float, num_past: int, horizon: int) -> 
         if not poses_known or len(rest) < horizon:
             raise InputError(
                 f"{clip}: expected {num_past + horizon} frames with poses for the path {LOG!r} ({num_past} past and "
-                f"{horizon} to come), got {len(occupancy)} {'with' if poses_known else 'without'}"
+                f"{horizon} to come), got {len(occupancy)} {'with' if poses_known else 'without'} poses"
             )
         future = FuturePath(EgoPath(rest.world_from_ego, rest.dt), "as the clip itself drove")
     elif path in MANOEUVRES:
