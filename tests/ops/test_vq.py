@@ -116,3 +116,11 @@ def test_wrong_use_is_refused():
     equal = VQ(VQConfig(4, 2))
     equal.initialise(torch.ones(9, 2), seeded())
     assert torch.equal(equal.codebook, torch.ones(4, 2))
+
+
+def test_idle_codes_stay_where_every_latent_is_met_exactly():
+    book = [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]
+    vq = vq_at(book, decay=0.5).train()
+    for _ in range(20):  # counts of the others fall far below their fair share
+        assert torch.equal(vq(torch.zeros(8, 2), seeded()).codes, torch.zeros(8, 2))
+    assert torch.equal(vq.codebook, torch.tensor(book))
