@@ -164,6 +164,16 @@ def test_ground_goes_on_where_a_road_user_stood() -> None:
     assert (world.labels[..., 1:] == FREE).all()
 
 
+def test_ground_goes_on_for_three_metres_and_no_farther() -> None:
+    """Ground ahead of x = 2 only, and road users behind it everywhere: a voxel is 0.5 m."""
+    frame = empty()
+    frame[:12, :, 0] = CAR
+    frame[12:, :, 0] = ROAD
+    world = fuse_static(make_past([frame], at(0)[None]), path(at(0)))
+    assert (world.labels[6:, :, 0] == ROAD).all()
+    assert (world.labels[:6, :, 0] == FREE).all()
+
+
 def test_ground_is_not_put_where_somebody_saw_none() -> None:
     first, second = empty(), empty()
     first[..., 0] = ROAD

@@ -1,8 +1,10 @@
 """Films of a drive on a small grid: how many pictures, what they say, and where the ego and its path are."""
 
+import pytest
 import torch
 
 from worldloom.geometry import FREE, OCC3D_CLASSES, Occupancy, VoxelGrid
+from worldloom.render import drive_film
 from worldloom.render.drive_film import FUTURE_COLOUR, PAST_COLOUR, birdseye_film, drive_sheet, perspective_film
 from worldloom.render.ego_marks import ego_splats, ground_height, path_splats
 
@@ -31,6 +33,13 @@ def test_films_have_past_then_future() -> None:
             colour = torch.tensor(PAST_COLOUR if i < now else FUTURE_COLOUR)
             torch.testing.assert_close(picture[:, -2, 20], colour, atol=0.01, rtol=0)
     assert drive_sheet(clip, 2, columns=2, width=96).shape == (3, 54 + 96, 2 * 96 + 6 + 32)
+
+
+def test_the_last_past_frame_is_now_and_times_count_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    monkeypatch.setattr(drive_film, "caption", lambda picture, text, colour: said.append(text) or picture)
+    list(birdseye_film(make_clip(4), 2, 60))
+    assert said == ["past  -0.5 s", "now", "future  +0.5 s", "future  +1.0 s"]
 
 
 def test_left_is_left_in_both_views() -> None:
