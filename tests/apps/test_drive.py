@@ -9,8 +9,16 @@ import torch
 
 from worldloom.apps import drive
 from worldloom.apps.drive import make_drive
-from worldloom.geometry import EgoPath, Occupancy
-from worldloom.geometry.io import load_clip, load_ego_path, load_image, load_occ3d_scene, load_video, save_ego_path
+from worldloom.geometry import OCC3D_CLASSES, OCC3D_GRID, EgoPath, Occupancy
+from worldloom.geometry.io import (
+    load_clip,
+    load_ego_path,
+    load_image,
+    load_occ3d_scene,
+    load_video,
+    save_clip,
+    save_ego_path,
+)
 
 FILES = (
     "annotations.json",
@@ -199,3 +207,20 @@ def test_real_label_along_real_paths(test_data: Path, tmp_path: Path) -> None:
         share = (future.labels != 17).sum() / (4 * (past.labels != 17).sum())
         assert 0.6 < share < 1
         assert ((future.labels[-1] == 11).any(2) & (future.labels[-1] == 15).any(2)).sum() < 200
+
+
+def test_the_published_protocol_trusts_all_labels_of_the_past_and_ours_only_what_was_seen(
+    tmp_path: Path, no_pictures: None
+) -> None:
+    labels = torch.full((5, *OCC3D_GRID.shape), 17, dtype=torch.uint8)
+    labels[:, :, :, 0] = 11
+    labels[:, 120:130, 60:70, 0:8] = 15  # a wall that nobody looked at in the past
+    observed = torch.ones_like(labels, dtype=torch.bool)
+    observed[:2, 110:140, 50:80] = False
+    poses = torch.eye(4).repeat(5, 1, 1)
+    save_clip(tmp_path / "wall.npz", Occupancy(labels, observed, poses, OCC3D_GRID, OCC3D_CLASSES, 0.5))
+    result = make_drive(tmp_path / "wall.npz", tmp_path / "out", path="log", num_past=2, horizon=3)
+    metrics = result.report["metrics"]
+    for method in ("copy_warp", "copy_last"):
+        assert metrics["published"][method]["per_class_all_frames"]["manmade"]["iou"] == 100
+        assert metrics["observed"][method]["per_class_all_frames"]["manmade"]["iou"] == 0

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missin
 """
 
 import os
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -70,6 +71,7 @@ def scene(
     from worldloom.apps.scene import make_scene
 
     make_scene(panorama, out, camera_height=camera_height, seed=seed, force=force, resume=resume)
+    _say_what_next(out)
 
 
 @app.command()
@@ -89,6 +91,7 @@ def drive(
     from worldloom.apps.drive import make_drive
 
     make_drive(clip, out, path=path, speed=speed, num_past=past, horizon=horizon, force=force, resume=resume)
+    _say_what_next(out)
 
 
 @app.command("app")
@@ -135,6 +138,10 @@ def demo(
     from worldloom.apps.demo import run_demo
 
     run_demo(out, force=force)
+
+
+def _say_what_next(out: Path) -> None:
+    typer.echo(f"{out} is ready; walk through it with: worldloom app --show {shlex.quote(str(out))}")
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ def make_drive(
     clip: Path,
     out: Path,
     *,
-    path: str = LOG,
+    path: str = "straight",
     speed: float = 5.0,
     num_past: int = 4,
     horizon: int = 6,

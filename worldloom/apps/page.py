@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from worldloom.apps.run_folder import REPORT
 from worldloom.apps.viewer import Viewer
 from worldloom.errors import InputError, MissingExtra, require
 
@@ -41,10 +42,15 @@ def build_page(runs: Path, host: str, show: Path | None):
         if viewer is not None:
             viewer.stop()
         viewer = Viewer(host, on_server)
-        viewer.show_result(folder)
+        try:
+            viewer.show_result(folder)
+        except InputError as error:
+            viewer.stop()
+            raise gr.Error(str(error), duration=None) from error
         files = [str(path) for path in sorted(folder.iterdir()) if path.is_file()]
         film = folder / "preview.mp4"  # of a scene; a driving future has two, and the one from above says most
-        return viewer, _frame(viewer, request), str(film if film.is_file() else folder / "birdseye.mp4"), files
+        film = film if film.is_file() else folder / "birdseye.mp4"
+        return viewer, _frame(viewer, request), str(film), str(folder / REPORT), files
 
     with gr.Blocks(title="worldloom", analytics_enabled=False, fill_width=True) as page:
         gr.Markdown(INTRO)
@@ -68,8 +74,9 @@ def build_page(runs: Path, host: str, show: Path | None):
             with gr.Column(scale=3):
                 frame = gr.HTML(_placeholder(), label="View", elem_id="view")
                 video = gr.Video(label="Preview", autoplay=True, loop=True, height=360)
+                report = gr.JSON(label="Report: what was made, how, and its scores", open=False)
                 files = gr.Files(label="Files", interactive=False)  # last: on a phone the columns stand in one
-        outputs = [viewer, frame, video, files]
+        outputs = [viewer, frame, video, report, files]
 
         def scene(panorama, height, viewer, on_server, request: gr.Request):
             source = Path(panorama) if panorama else sample_panorama_path()
@@ -123,13 +130,14 @@ def serve(*, host: str, port: int, runs: Path, show: Path | None = None, block: 
     # System fonts: nothing is fetched from outside, so the page works offline and tells nobody.
     theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     allowed = [str(runs.resolve()), *([str(show.resolve())] if show else [])]
+    print(f"worldloom: http://{host}:{port}  (Ctrl-C ends it; results go to {runs})", flush=True)
     page.queue().launch(
         server_name=host,
         server_port=port,
         theme=theme,
         allowed_paths=allowed,
         max_file_size="200mb",
-        quiet=False,
+        quiet=True,
         show_error=True,
         share=False,
         prevent_thread_lock=not block,

@@ -31,7 +31,7 @@ MAX_PIXELS = 50_000_000  # of the input, 10000x5000: decoding takes 4 GB at most
 MAX_ROWS = 1024  # of the panorama as used: 1.3 million splats
 MIN_ROWS = 32
 MAX_CAMERA_HEIGHT = 1000.0  # metres
-NUM_VIEWS, FPS = 72, 24
+NUM_VIEWS, FPS = 120, 24
 VIEW_SIZE, VIEW_FOV = (360, 640), math.radians(80)
 
 

@@ -16,7 +16,7 @@ from worldloom.geometry.gaussians import SH_C0
 from worldloom.geometry.io import load_clip, load_gaussians
 from worldloom.render import gaussians_from_occupancy, render
 
-BACKGROUND = (0.86, 0.89, 0.93)
+BACKGROUND = (1.0, 1.0, 1.0)  # as viser's own page
 MOVING_HEIGHT, RESTING_HEIGHT = 216, 480  # pixels: quick while the camera moves, sharp when it stands
 
 
@@ -72,7 +72,7 @@ class Viewer:
             gaussians_from_occupancy(labels, occupancy.grid, start_from_world @ world_from_ego)
             for labels, world_from_ego in zip(occupancy.labels, occupancy.world_from_ego, strict=True)
         ]
-        self._show(frames, eye=(-18.0, 0.0, 11.0), target=(12.0, 0.0, 0.0), dt=occupancy.dt)
+        self._show(frames, eye=(-16.0, 0.0, 16.0), target=(10.0, 0.0, 0.0), dt=occupancy.dt)
 
     def _show(
         self,

@@ -175,5 +175,19 @@ def _grow(rgb: Float[Tensor, "3 h w"], known: Bool[Tensor, "h w"]) -> Float[Tens
         levels.append((F.avg_pool2d(total, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)))
     colour = levels[-1][0] / levels[-1][1].clamp(min=1e-8)
     for total, weight in reversed(levels[:-1]):
-        colour = total + (1 - weight) * F.interpolate(colour, total.shape[-2:], mode="bilinear", align_corners=False)
+        rows, columns = total.shape[-2:]
+        colour = total + (1 - weight) * _doubled(_doubled(colour, 2), 3)[..., :rows, :columns]
     return torch.where(known, rgb, colour[0, :, :, width // 2 : width // 2 + width])
+
+
+def _doubled(image: Float[Tensor, "1 c h w"], axis: int) -> Float[Tensor, "1 c h2 w2"]:
+    """Linear interpolation to twice the size along an axis: 3/4 of the own cell, 1/4 of the nearer neighbour.
+
+    Written out, because torch's own differs in the last bit with the number of threads.
+    """
+    size = image.shape[axis]
+    first, last = image.narrow(axis, 0, 1), image.narrow(axis, size - 1, 1)
+    before = torch.cat([first, image.narrow(axis, 0, size - 1)], dim=axis)
+    after = torch.cat([image.narrow(axis, 1, size - 1), last], dim=axis)
+    pairs = torch.stack([0.75 * image + 0.25 * before, 0.75 * image + 0.25 * after], dim=axis + 1)
+    return pairs.flatten(axis, axis + 1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from worldloom.geometry import Gaussians, Occupancy, interpolate_poses, invert, transform_gaussians
 from worldloom.geometry.occ3d_palette import OCC3D_COLOURS
-from worldloom.render.birdseye import render_bev
+from worldloom.render.birdseye import EMPTY, render_bev
 from worldloom.render.caption import Rgb, caption, contact_sheet, legend
 from worldloom.render.ego_marks import ego_splats, ground_height, path_splats
 from worldloom.render.occupancy import SKY, chase_camera, gaussians_from_occupancy
@@ -18,6 +18,7 @@ from worldloom.render.render import render
 PAST_COLOUR: Rgb = (0.42, 0.47, 0.54)
 FUTURE_COLOUR: Rgb = (1.0, 0.62, 0.0)
 NOT_OBSERVED: Rgb = (0.81, 0.815, 0.825)  # an empty column of the map, dimmed
+NEAR = 12.0  # metres from the chase camera; what stands between it and the ego, such as a tree, is cut away
 AROUND = 3.0  # metres around the ego; a frame that holds nothing there has left what was ever seen
 
 
@@ -85,7 +86,7 @@ def views_from_behind(
         scene = Gaussians.cat([world, path, transform_gaussians(ego, pose)])
         camera = chase_camera(pose, size)
         with torch.no_grad():
-            picture = render(scene, camera, background=torch.tensor(SKY)).rgb
+            picture = render(scene, camera, background=torch.tensor(SKY), near=NEAR).rgb
         pictures.append(_labelled(picture, clip, num_past, i))
     return pictures
 
@@ -103,7 +104,8 @@ def class_legend(clip: Occupancy, size: tuple[int, int]) -> Float[Tensor, "3 h w
     counts = torch.bincount(clip.labels.flatten(), minlength=len(clip.classes))
     present = counts[:-1].nonzero()[:, 0].tolist()
     colours = [(red, green, blue) for red, green, blue in OCC3D_COLOURS[present].tolist()]
-    return legend([*(clip.classes[label] for label in present), "not observed"], [*colours, NOT_OBSERVED], size)
+    names = [*(clip.classes[label] for label in present), "seen, empty", "not observed"]
+    return legend(names, [*colours, EMPTY, NOT_OBSERVED], size)
 
 
 def _from_now(clip: Occupancy, num_past: int) -> Occupancy:

@@ -16,7 +16,6 @@ from worldloom.geometry.rigid import apply, compose, invert, rotz
 MARGIN = 0.3  # metres that a camera keeps from every surface and from what the panorama does not show
 LENGTH, WIDTH = 2.4, 0.8  # axes of the full loop in metres
 AHEAD = 0.35  # of the way to what lies ahead that the loop goes at most: nearer, the panorama has no detail left
-SWING = math.radians(18)  # the gaze turns this far to each side
 SHRINK = 2 / 3
 NUM_SHRINKS = 3
 HEADINGS = 24  # directions that are tried at each size
@@ -90,9 +89,9 @@ def plan_path(
     """A level closed loop from the panorama's centre and back that keeps `margin` from all that is not free.
 
     The loop is an ellipse, `LENGTH` ahead and `WIDTH` across, or smaller, so that it goes at most `AHEAD` of the way in
-    the most open direction. It is walked once with even phase; the gaze points along its long axis and swings by
-    `SWING` to each side, into the turn. Headings with as much room ahead are tried from the centre
-    of the image outwards; the seed jitters them and picks the side of the loop. If none is free the loop is shrunk by
+    the most open direction. It is walked once with even phase, while the gaze turns once round, towards the inside of
+    the loop, so that the views show every side. Headings with as much room ahead are tried from the centre of the
+    image outwards; the seed jitters them and picks the side of the loop. If none is free the loop is shrunk by
     2/3, up to three times. If still none is, the camera stays at the centre and turns once round. The note says so.
 
     Only the camera keeps clear, not a body under it: it may pass over a table.
@@ -147,12 +146,11 @@ def _loop(num_views: int, heading: float, side: float, scale: float) -> Float[Te
     phase = 2 * math.pi * torch.arange(num_views, dtype=torch.float64) / num_views
     ahead = scale * LENGTH * 0.5 * (1 - phase.cos())
     left = side * scale * WIDTH * 0.5 * phase.sin()
-    swing = side * SWING * phase.sin()
     turn = rotz(torch.tensor(heading, dtype=torch.float64))
     points = torch.stack([ahead, left, torch.zeros_like(ahead)], dim=-1) @ turn.mT
     # Columns: the camera's right, down and forward in panorama axes, for a gaze along +x.
     level = torch.tensor([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
-    return compose(rotz(heading + swing) @ level, points).float()
+    return compose(rotz(heading - side * phase) @ level, points).float()
 
 
 def _cameras(world_from_cam: Float[Tensor, "t 4 4"], size: tuple[int, int], fov: float) -> Camera:

@@ -119,6 +119,9 @@ def load_video(path: str | Path, max_frames: int, max_pixels: int = 40_000_000) 
         raise InputError(f"{path}: expected a whole video, got damaged data ({error})") from error
     if not frames:
         raise InputError(f"{path}: expected a video, got a file without frames")
+    if sizes := {tuple(frame.shape[:2]) for frame in frames} - {tuple(frames[0].shape[:2])}:
+        (height, width), (other_height, other_width) = frames[0].shape[:2], min(sizes)
+        raise InputError(f"{path}: expected frames of one size, got {width}x{height} and {other_width}x{other_height}")
     return rearrange(torch.stack(frames), "t h w c -> t c h w").float() / 255
 
 
