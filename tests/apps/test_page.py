@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -17,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from worldloom.apps.drive import make_drive
 from worldloom.geometry import OCC3D_CLASSES, OCC3D_GRID, Occupancy
 from worldloom.geometry.io import save_clip
 
@@ -45,24 +47,15 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[str]:
+    """The app in a process of its own, as a person starts it; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("app")
+    command = [sys.executable, "-m", "worldloom.apps.cli", "app", "--port", str(port), "--runs", str(folder / "runs")]
     with (folder / "log").open("wb") as log:
-        command = [
-            sys.executable,
-            "-m",
-            "worldloom.apps.cli",
-            "app",
-            "--port",
-            str(port),
-            "--runs",
-            str(folder / "runs"),
-        ]
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        server = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT)
         address = f"http://127.0.0.1:{port}"
         try:
             for _ in range(120):
@@ -77,6 +70,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(tmp_path_factory.mktemp("app")) as address:
+        yield address
 
 
 @pytest.fixture
@@ -100,14 +99,15 @@ def view(page) -> np.ndarray:
 
 
 def wait_for_picture(page, different_from: np.ndarray | None = None) -> np.ndarray:
-    """Poll until the view is not flat and, if asked, not what it was."""
+    """Poll until the view is not flat, has settled (splats fade in) and, if asked, is not what it was."""
     now = view(page)
     for _ in range(60):
-        changed = different_from is None or np.abs(now - different_from).mean() > 2
-        if now.std() > 8 and changed:
-            return now
         page.wait_for_timeout(500)
-        now = view(page)
+        before, now = now, view(page)
+        settled = np.abs(now - before).mean() < 0.5
+        changed = different_from is None or np.abs(now - different_from).mean() > 2
+        if settled and changed and now.std() > 8:
+            return now
     page.screenshot(path=SCREENSHOTS / "failed.png")
     raise AssertionError(f"the view stayed flat or unchanged (deviation {now.std():.1f}); see {SCREENSHOTS}/failed.png")
 
@@ -142,7 +142,7 @@ def test_a_panorama_becomes_a_view_that_follows_the_mouse(page, tmp_path: Path) 
     page.screenshot(path=SCREENSHOTS / "scene.png")
     # From here the server renders: the same view, and a mouse that is followed at once on any machine.
     page.get_by_label("Render on the server").check()
-    page.wait_for_timeout(2000)
+    page.wait_for_timeout(2000)  # the browser's own picture stands until the first from the server comes
     assert np.abs(wait_for_picture(page) - before).mean() < 40, "both renderers must show the same view"
     before = wait_for_picture(page)
     box = page.locator("#view iframe").bounding_box()
@@ -180,3 +180,16 @@ def test_a_bad_file_is_one_readable_line(page, tmp_path: Path) -> None:
     toast.wait_for()
     assert "words.png" in toast.inner_text()
     assert "Traceback" not in toast.inner_text()
+
+
+def test_a_finished_result_is_shown_at_once_with_its_report(browser, tmp_path: Path) -> None:
+    result = make_drive(little_clip(tmp_path / "clip.npz"), tmp_path / "drive", path="log", num_past=3, horizon=2)
+    (tmp_path / "app").mkdir()
+    with served(tmp_path / "app", "--show", str(result.folder)) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(90_000)
+        page.goto(address)
+        page.locator("#view iframe").wait_for()
+        page.get_by_text("copy_warp").first.wait_for()
+        wait_for_picture(page)
+        page.close()

@@ -1,6 +1,7 @@
 """The web page: two tabs, Scene and Drive, with the viewer embedded."""
 
 import html
+import json
 import secrets
 import socket
 import time
@@ -50,7 +51,7 @@ def build_page(runs: Path, host: str, show: Path | None):
         files = [str(path) for path in sorted(folder.iterdir()) if path.is_file()]
         film = folder / "preview.mp4"  # of a scene; a driving future has two, and the one from above says most
         film = film if film.is_file() else folder / "birdseye.mp4"
-        return viewer, _frame(viewer, request), str(film), str(folder / REPORT), files
+        return viewer, _frame(viewer, request), str(film), json.loads((folder / REPORT).read_text()), files
 
     with gr.Blocks(title="worldloom", analytics_enabled=False, fill_width=True) as page:
         gr.Markdown(INTRO)
