@@ -108,12 +108,27 @@ def test_a_finished_run_is_left_as_it_is_by_resume(tmp_path):
 
 def test_an_existing_output_is_refused_and_force_replaces_it(tmp_path):
     make(tmp_path / "out")
-    (tmp_path / "out" / "extra").touch()
     with pytest.raises(InputError, match="exists; pass --force"):
         make(tmp_path / "out")
     assert make(tmp_path / "out", force=True) == ["first", "second"]
     assert names(tmp_path) == ["out"]
-    assert "extra" not in names(tmp_path / "out")
+
+
+def test_force_keeps_what_somebody_put_into_a_result(tmp_path):
+    make(tmp_path / "out")
+    (tmp_path / "out" / "notes").mkdir()
+    (tmp_path / "out" / "notes" / "mine.txt").write_text("years")
+    with pytest.raises(InputError, match=r"holds notes/mine\.txt, which is not of the result"):
+        make(tmp_path / "out", force=True)
+    assert (tmp_path / "out" / "notes" / "mine.txt").read_text() == "years"
+
+
+def test_a_folder_of_somebody_else_at_the_hidden_name_is_kept(tmp_path):
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "thesis.tex").write_text("years")
+    with pytest.raises(InputError, match="not the work of an interrupted run"):
+        make(tmp_path / "out")
+    assert (tmp_path / ".out.partial" / "thesis.tex").read_text() == "years"
 
 
 def test_force_keeps_the_old_result_until_the_new_one_is_whole(tmp_path):

@@ -17,6 +17,7 @@ from worldloom.errors import InputError
 
 REPORT = "report.json"
 MADE_BY = "worldloom"
+BOOKKEEPING = (".request.json", ".stages.json", ".lock")  # of a run that is not finished
 
 
 @dataclass
@@ -139,6 +140,8 @@ def _check_replaceable(out: Path, force: bool) -> None:
         raise InputError(f"output {out} exists; pass --force to replace it or --resume to go on")
     if any(out.iterdir()) and _request_of(out) is None:
         raise InputError(f"output {out} is not a worldloom result (no {REPORT} of ours), so --force will not delete it")
+    if foreign := _added_files(out):
+        raise InputError(f"output {out} holds {foreign[0]}, which is not of the result; move it away before --force")
 
 
 def _request_of(out: Path) -> dict | None:
@@ -147,6 +150,15 @@ def _request_of(out: Path) -> dict | None:
     except (OSError, ValueError):
         return None
     return report.get("request", {}) if isinstance(report, dict) and report.get("made_by") == MADE_BY else None
+
+
+def _added_files(out: Path) -> list[str]:
+    """What somebody put into a result of ours, relative to it."""
+    if _request_of(out) is None:
+        return []
+    listed = {REPORT, *BOOKKEEPING, *json.loads((out / REPORT).read_text()).get("files", {})}
+    found = (path.relative_to(out).as_posix() for path in sorted(out.rglob("*")) if not path.is_dir())
+    return [name for name in found if name not in listed]
 
 
 def _make_parents(out: Path) -> list[Path]:
@@ -203,9 +215,11 @@ def _open_work(run: Run, resume: bool) -> None:
             run.seconds.update(kept["seconds"])
             run.warnings.extend(kept["warnings"])
         return
-    for path in run.folder.iterdir():
-        if path.name != ".lock":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    found = [path for path in run.folder.iterdir() if path.name != ".lock"]
+    if found and not asked.is_file():
+        raise InputError(f"{run.folder} is not the work of an interrupted run; move it away or choose another --out")
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     _write_json(asked, run.request)
 
 
@@ -221,7 +235,7 @@ def _publish(work: Path, out: Path, force: bool) -> None:
         os.replace(out, old)
     os.replace(work, out)
     # Only now: as long as `work` has its name, its lock keeps other runs away.
-    for name in (".request.json", ".stages.json", ".lock"):
+    for name in BOOKKEEPING:
         (out / name).unlink(missing_ok=True)
     if old.exists():
         shutil.rmtree(old)
