@@ -200,64 +200,96 @@ class _SparseInverseConv(_Convolution):
 
 
 class SubMConv1d(_SubMConv):
+    """Submanifold convolution over 1 axis: outputs exactly at the input's sites."""
+
     ndim = 1
 
 
 class SubMConv2d(_SubMConv):
+    """Submanifold convolution over 2 axes: outputs exactly at the input's sites."""
+
     ndim = 2
 
 
 class SubMConv3d(_SubMConv):
+    """Submanifold convolution over 3 axes: outputs exactly at the input's sites."""
+
     ndim = 3
 
 
 class SubMConv4d(_SubMConv):
+    """Submanifold convolution over 4 axes: outputs exactly at the input's sites."""
+
     ndim = 4
 
 
 class SparseConv1d(_SparseConv):
+    """Strided convolution over 1 axis: an output wherever the window holds an active voxel, sorted."""
+
     ndim = 1
 
 
 class SparseConv2d(_SparseConv):
+    """Strided convolution over 2 axes: an output wherever the window holds an active voxel, sorted."""
+
     ndim = 2
 
 
 class SparseConv3d(_SparseConv):
+    """Strided convolution over 3 axes: an output wherever the window holds an active voxel, sorted."""
+
     ndim = 3
 
 
 class SparseConv4d(_SparseConv):
+    """Strided convolution over 4 axes: an output wherever the window holds an active voxel, sorted."""
+
     ndim = 4
 
 
 class SparseConvTranspose1d(_SparseConvTranspose):
+    """Transposed convolution over 1 axis: an output wherever an active voxel reaches, sorted."""
+
     ndim = 1
 
 
 class SparseConvTranspose2d(_SparseConvTranspose):
+    """Transposed convolution over 2 axes: an output wherever an active voxel reaches, sorted."""
+
     ndim = 2
 
 
 class SparseConvTranspose3d(_SparseConvTranspose):
+    """Transposed convolution over 3 axes: an output wherever an active voxel reaches, sorted."""
+
     ndim = 3
 
 
 class SparseConvTranspose4d(_SparseConvTranspose):
+    """Transposed convolution over 4 axes: an output wherever an active voxel reaches, sorted."""
+
     ndim = 4
 
 
 class SparseInverseConv1d(_SparseInverseConv):
+    """Inverse of the strided layer with the same `indice_key` over 1 axis: outputs at that layer's inputs."""
+
     ndim = 1
 
 
 class SparseInverseConv2d(_SparseInverseConv):
+    """Inverse of the strided layer with the same `indice_key` over 2 axes: outputs at that layer's inputs."""
+
     ndim = 2
 
 
 class SparseInverseConv3d(_SparseInverseConv):
+    """Inverse of the strided layer with the same `indice_key` over 3 axes: outputs at that layer's inputs."""
+
     ndim = 3
 
 
 class SparseInverseConv4d(_SparseInverseConv):
+    """Inverse of the strided layer with the same `indice_key` over 4 axes: outputs at that layer's inputs."""
+
     ndim = 4
