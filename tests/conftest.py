@@ -1,6 +1,7 @@
 """One place for threads, test data and what a CI run must not skip."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 torch.set_num_threads(2)
+# A run started in the background inherits an ignored Ctrl-C, and so would the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Times vary too much on shared machines for a deadline; CI draws the same examples every time.
 settings.register_profile("local", deadline=None)
