@@ -1,13 +1,16 @@
 """The house itself: rooms import alone and quickly, and the published figures are the measured ones."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from worldloom import render
 from worldloom.apps.bench import publish
+from worldloom.ops import sparse
 
 ROOT = Path(__file__).parents[1]
 ROOMS = (
@@ -58,6 +61,14 @@ def test_a_room_imports_no_extra_and_costs_less_than_torch_itself(room: str) -> 
     assert not {module.split(".")[0] for module in found["modules"]} & set(EXTRAS)
     # A ratio in one process, with room for a busy machine: importing a room must stay well below importing torch.
     assert found["room"] < 0.5 * found["torch"] + 0.3, found["room"]
+
+
+def test_the_native_kernels_were_built() -> None:
+    """Their own tests skip where they are missing; only a build that asked for none may be without them."""
+    if os.environ.get("WORLDLOOM_NATIVE") == "0":
+        pytest.skip("WORLDLOOM_NATIVE=0: a build without native kernels was asked for")
+    native = [engine for engine in (*render.backends(), *sparse.backends()) if engine.name == "native"]
+    assert [engine.detail for engine in native if not engine.available] == []
 
 
 def test_published_figures_are_generated_from_the_results() -> None:

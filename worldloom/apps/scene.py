@@ -25,6 +25,7 @@ from worldloom.recon.distance_picture import distance_picture
 from worldloom.recon.panorama_distance import assume_distance
 from worldloom.recon.panorama_splats import splats_from_panorama
 from worldloom.render import render
+from worldloom.render.caption import contact_sheet
 from worldloom.scenegen.paths import plan_path
 
 MAX_PIXELS = 50_000_000  # of the input, 10000x5000: decoding takes 4 GB at most
@@ -102,7 +103,7 @@ def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, seed: in
         if todo:
             sheet = []
             save_video(folder / "preview.mp4", _frames(gaussians, path.cameras, sheet), FPS)
-            save_image(folder / "preview.png", _contact_sheet(sheet))
+            save_image(folder / "preview.png", contact_sheet(sheet, columns=3, gap=0))
     with run.stage("check"):
         psnr = {name: round(centre_psnr(panorama, gaussians, m), 2) for name, m in (("same", 1.0), ("double", 2.0))}
 
@@ -151,14 +152,9 @@ def _shrunk(rgb: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h2 w2"]:
 
 def _frames(gaussians: Gaussians, cameras: Camera, sheet: list[Tensor]) -> Iterator[Float[Tensor, "3 h w"]]:
     """Frames along the path; six of them, evenly spaced, are also put in `sheet`."""
-    chosen = {round(i * (len(cameras) - 1) / 6) for i in range(6)}
+    chosen = {i * len(cameras) // 6 for i in range(6)}  # the path is a loop: its end is its beginning
     for i in range(len(cameras)):
         frame = render(gaussians, cameras[i]).rgb.clamp(0, 1)
         if i in chosen:
             sheet.append(frame)
         yield frame
-
-
-def _contact_sheet(frames: list[Tensor]) -> Float[Tensor, "3 h w"]:
-    """Six frames as two rows of three."""
-    return torch.cat([torch.cat(frames[:3], dim=2), torch.cat(frames[3:], dim=2)], dim=1)
