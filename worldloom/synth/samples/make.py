@@ -6,8 +6,8 @@ import numpy as np
 
 from worldloom.geometry.io import atomic_path, save_clip, save_image
 from worldloom.geometry.io.npz import save_npz
-from worldloom.synth.room import STANDARD, Quality, make_room, render_panorama_truth
-from worldloom.synth.street import make_street
+from worldloom.synth.first.room import STANDARD, Quality, make_room, render_panorama_truth
+from worldloom.synth.first.street import make_street
 
 ROOM_SEED, STREET_SEED = 0, 0
 

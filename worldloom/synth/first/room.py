@@ -15,9 +15,9 @@ from worldloom.errors import InputError
 from worldloom.geometry import Panorama, compose
 from worldloom.geometry.equirect import directions
 from worldloom.geometry.io.images import srgb_from_linear
-from worldloom.synth.cast import World
-from worldloom.synth.furniture import OPENING, SIZE, furnish
-from worldloom.synth.light import Daylight, Lighting, Opening
+from worldloom.synth.first.cast import World
+from worldloom.synth.first.furniture import OPENING, SIZE, furnish
+from worldloom.synth.first.light import Daylight, Lighting, Opening
 
 
 @dataclass(frozen=True)

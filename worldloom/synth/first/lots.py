@@ -6,8 +6,8 @@ import random
 from jaxtyping import Float
 from torch import Tensor
 
-from worldloom.synth.road import CROSS_HALF, KERB, SIDEWALK_END, Road
-from worldloom.synth.solids import Box, Ellipsoid, Frustum, Material, Number, Shape, Solid, Thing, put
+from worldloom.synth.first.road import CROSS_HALF, KERB, SIDEWALK_END, Road
+from worldloom.synth.first.solids import Box, Ellipsoid, Frustum, Material, Number, Shape, Solid, Thing, put
 
 _PLAIN = Material((0.5, 0.5, 0.5))
 Placed = tuple[str, Thing, Float[Tensor, "4 4"]]

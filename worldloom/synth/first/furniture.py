@@ -6,9 +6,9 @@ import random
 import torch
 
 from worldloom.geometry import compose
-from worldloom.synth.light import Opening
-from worldloom.synth.solids import Box, Ellipsoid, Frustum, Material, Solid, Thing, Triple, move, put, turned
-from worldloom.synth.textures import book, cloth, foliage, painting, plaster, rug, srgb, tiles, wood
+from worldloom.synth.first.light import Opening
+from worldloom.synth.first.solids import Box, Ellipsoid, Frustum, Material, Solid, Thing, Triple, move, put, turned
+from worldloom.synth.first.textures import book, cloth, foliage, painting, plaster, rug, srgb, tiles, wood
 
 SIZE = (6.0, 5.0, 2.8)  # x, y, z of the inside; the floor is z = 0 and the middle of it the world's origin
 OPENING = Opening(x=3.0, y=(-1.25, 1.15), z=(0.62, 2.4))

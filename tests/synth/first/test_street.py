@@ -9,7 +9,8 @@ from torch import Tensor
 from worldloom.errors import InputError
 from worldloom.geometry import FREE, GROUND, MOVERS, OCC3D_CLASSES, Occupancy, VoxelGrid, apply, invert
 from worldloom.geometry.io import load_clip
-from worldloom.synth import Street, line_of_sight, make_street, sample_clip_path
+from worldloom.synth.first.street import Street, line_of_sight, make_street
+from worldloom.synth.samples import sample_clip_path
 from worldloom.synth.samples.make import STREET_SEED, write_street
 
 SMALL = ("barrier", "bicycle", "motorcycle", "pedestrian", "traffic_cone")

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable
 
-from worldloom.synth.solids import Box, Ellipsoid, Frustum, Material, Number, Shape, Solid, Thing, Triple, put
+from worldloom.synth.first.solids import Box, Ellipsoid, Frustum, Material, Number, Shape, Solid, Thing, Triple, put
 
 _PLAIN = Material((0.5, 0.5, 0.5))
 

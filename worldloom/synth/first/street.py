@@ -25,11 +25,11 @@ from worldloom.geometry import (
     compose,
     invert,
 )
-from worldloom.synth.lots import lots
-from worldloom.synth.road import Road, make_road
-from worldloom.synth.road_users import footprint
-from worldloom.synth.solids import Thing
-from worldloom.synth.traffic import ego_drive, poses, traffic
+from worldloom.synth.first.lots import lots
+from worldloom.synth.first.road import Road, make_road
+from worldloom.synth.first.road_users import footprint
+from worldloom.synth.first.solids import Thing
+from worldloom.synth.first.traffic import ego_drive, poses, traffic
 
 # Where two things share a voxel the later one here keeps it: small before large, road users before where they stand.
 _PRIORITY = (

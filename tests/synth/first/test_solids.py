@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worldloom.geometry.equirect import directions
-from worldloom.synth.cast import World
-from worldloom.synth.solids import Box, Ellipsoid, Frustum, Material, Shape, Thing, move, put, turned
+from worldloom.synth.first.cast import World
+from worldloom.synth.first.solids import Box, Ellipsoid, Frustum, Material, Shape, Thing, move, put, turned
 
 PLAIN = Material((0.5, 0.5, 0.5))
 SHAPES = [

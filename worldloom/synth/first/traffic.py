@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldloom.geometry import compose, rotz
-from worldloom.synth.road import KERB, LANES, PARKING, Road
-from worldloom.synth.road_users import MAKERS, Thing
+from worldloom.synth.first.road import KERB, LANES, PARKING, Road
+from worldloom.synth.first.road_users import MAKERS, Thing
 
 _TICK = 0.02  # seconds between the states that speeds are summed over
 

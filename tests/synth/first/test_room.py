@@ -12,10 +12,9 @@ from worldloom.errors import InputError
 from worldloom.geometry import Panorama
 from worldloom.geometry.equirect import directions
 from worldloom.geometry.io import load_image, save_image
-from worldloom.synth import make_room, render_panorama_truth
-from worldloom.synth.furniture import SIZE
-from worldloom.synth.light import sun_spots
-from worldloom.synth.room import Quality, Room
+from worldloom.synth.first.furniture import SIZE
+from worldloom.synth.first.light import sun_spots
+from worldloom.synth.first.room import Quality, Room, make_room, render_panorama_truth
 from worldloom.synth.samples import sample_panorama_path, sample_panorama_truth_path
 from worldloom.synth.samples.make import ROOM_SEED, write_room
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldloom.geometry.io.images import linear_from_srgb
-from worldloom.synth.solids import Pattern
+from worldloom.synth.first.solids import Pattern
 
 Colour = tuple[float, float, float]
 _LATTICE = 64  # the noise repeats after so many cells

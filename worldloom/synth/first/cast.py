@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from worldloom.synth.solids import Box, Solid, Thing
+from worldloom.synth.first.solids import Box, Solid, Thing
 
 CHUNK = 1 << 15  # rays at a time: their working set stays in the second-level cache
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from worldloom.synth.cast import Hits, World
+from worldloom.synth.first.cast import Hits, World
 
 NEAR = 0.7  # metres; reflected light from farther away varies too slowly to be worth a ray
 NUDGE = 1e-4  # metres; lifts secondary rays off the surface they start from

@@ -1,0 +1,1 @@
+"""The first small generators: one room and one street from solids that are cast analytically."""
