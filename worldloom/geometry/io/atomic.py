@@ -1,12 +1,15 @@
 """Files that are whole or absent, and names that stay in their folder."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 
 from worldloom.errors import InputError
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.[^.]*)?")
 
 
 @contextmanager
@@ -30,6 +33,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: str | Path) -> None:
+    """Remove what a killed process left of its `atomic_path` files, in the folder and below."""
+    for path in Path(folder).rglob(".*"):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink()
 
 
 def safe_join(folder: str | Path, name: str) -> Path:
