@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,7 +110,27 @@ def save_occ3d_scene(
     Raises:
         InputError: another grid or other classes, tokens or timestamps that do not fit, names that leave the folder.
     """
-    folder = Path(folder)
+    scene_folder, infos = save_occ3d_labels(folder, scene_name, occupancy, tokens, timestamps_us, mask_lidar)
+    annotations = Path(folder) / "annotations.json"
+    content = load_json(annotations, dict) if annotations.exists() else {}
+    splits = {name: [n for n in content.get(f"{name}_split", []) if n != scene_name] for name in ("train", "val")}
+    splits[split].append(scene_name)
+    save_occ3d_index(folder, {**content.get("scene_infos", {}), scene_name: infos}, splits, content)
+    return scene_folder
+
+
+def save_occ3d_labels(
+    folder: str | Path,
+    scene_name: str,
+    occupancy: Occupancy,
+    tokens: list[str] | None = None,
+    timestamps_us: list[int] | None = None,
+    mask_lidar: Bool[Tensor, "t x y z"] | None = None,
+) -> tuple[Path, dict[str, Any]]:
+    """The files of `save_occ3d_scene` without `annotations.json`; returns the scene's folder and its entry there.
+
+    Several processes may write scenes to one folder at the same time in this way, before one of them writes the index.
+    """
     tokens, timestamps_us = _check_scene(scene_name, occupancy, tokens, timestamps_us)
     observed = occupancy.observed.cpu().numpy().astype(np.uint8)
     lidar = observed if mask_lidar is None else mask_lidar.cpu().numpy().astype(np.uint8)
@@ -120,16 +141,22 @@ def save_occ3d_scene(
         with atomic_path(frame / "labels.npz") as temporary:
             semantics = occupancy.labels[i].cpu().numpy()
             save_npz(temporary, {"semantics": semantics, "mask_lidar": lidar[i], "mask_camera": observed[i]})
-    annotations = folder / "annotations.json"
-    content = load_json(annotations, dict) if annotations.exists() else {}
-    for name in ("train_split", "val_split"):
-        names = [n for n in content.get(name, []) if n != scene_name]
-        content[name] = sorted([*names, scene_name]) if name == f"{split}_split" else names
-    infos = _frame_infos(scene_name, occupancy, tokens, timestamps_us)
-    content["scene_infos"] = dict(sorted({**content.get("scene_infos", {}), scene_name: infos}.items()))
-    with atomic_path(annotations) as temporary:
+    return scene_folder, _frame_infos(scene_name, occupancy, tokens, timestamps_us)
+
+
+def save_occ3d_index(
+    folder: str | Path,
+    scene_infos: Mapping[str, dict[str, Any]],
+    splits: Mapping[str, Sequence[str]],
+    other: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `annotations.json`: entries of `save_occ3d_labels` by scene, the names of each split, and other keys."""
+    content = dict(other or {})
+    for name in ("train", "val"):
+        content[f"{name}_split"] = sorted(splits.get(name, ()))
+    content["scene_infos"] = dict(sorted(scene_infos.items()))
+    with atomic_path(Path(folder) / "annotations.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
-    return scene_folder
 
 
 def _clip(files: list[Path], mask: str, world_from_ego: np.ndarray, dt: float) -> Occupancy:
