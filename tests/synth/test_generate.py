@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,29 +14,30 @@ from worldloom.geometry.io import atomic_path
 from worldloom.synth.generate import Job, generate
 
 
-def square(folder: Path, number: int) -> None:
+def square(folder: Path, progress: Callable[[float], None], number: int) -> None:
+    progress(0.5)
     with atomic_path(folder / f"{number}.txt") as temporary:
         temporary.write_text(f"{number**2}\n")
 
 
-def die_once(folder: Path, number: int) -> None:
+def die_once(folder: Path, progress: Callable[[float], None], number: int) -> None:
     """As a machine that runs out of memory half-way through a file, the first time."""
     if not (folder.parent / "died").exists():
         (folder.parent / "died").touch()
         (folder / f".{number}.0badc0de.txt").write_text("half a fi")
         os.kill(os.getpid(), signal.SIGKILL)
-    square(folder, number)
+    square(folder, progress, number)
 
 
-def fill_disk(folder: Path, number: int) -> None:
+def fill_disk(folder: Path, progress: Callable[[float], None], number: int) -> None:
     raise OSError(errno.ENOSPC, "No space left on device", str(folder / f"{number}.txt"))
 
 
-def stumble(folder: Path, number: int) -> None:
+def stumble(folder: Path, progress: Callable[[float], None], number: int) -> None:
     raise ZeroDivisionError(f"{folder} {number}")
 
 
-def refuse(folder: Path, number: int) -> None:
+def refuse(folder: Path, progress: Callable[[float], None], number: int) -> None:
     raise InputError(f"expected an even number, got {number} in {folder}")
 
 
@@ -50,7 +52,10 @@ def digest(folder: Path) -> str:
 
 @pytest.mark.parametrize("num_workers", [1, 2, 9])
 def test_any_number_of_workers_makes_the_same_files(tmp_path: Path, num_workers: int) -> None:
-    assert {job.name for job in generate(jobs(), tmp_path, num_workers)} == {f"square {i}" for i in range(6)}
+    shares: dict[str, list[float]] = {}
+    for job, share in generate(jobs(), tmp_path, num_workers):
+        shares.setdefault(job.name, []).append(share)
+    assert shares == {f"square {i}": [0.5, 1.0] for i in range(6)}
     assert [int((tmp_path / f"{i}.txt").read_text()) for i in range(6)] == [0, 1, 4, 9, 16, 25]
     assert not list(generate(jobs(), tmp_path, num_workers))  # nothing is done twice
 

@@ -18,7 +18,10 @@ from worldloom.geometry.io.atomic import remove_temporaries
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work: `make(folder, **arguments)`, a function of a module, which writes `done` last and whole."""
+    """One piece of work: `make(folder, progress, **arguments)`, a function of a module, which writes `done` last.
+
+    It may call `progress` with the share that is done, from 0 to 1.
+    """
 
     name: str
     make: Callable[..., None]
@@ -26,8 +29,8 @@ class Job:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def generate(jobs: Sequence[Job], folder: Path, num_workers: int = 1) -> Iterator[Job]:
-    """Do the jobs that are not done yet, in worker processes, and yield each as it is finished.
+def generate(jobs: Sequence[Job], folder: Path, num_workers: int = 1) -> Iterator[tuple[Job, float]]:
+    """Do the jobs that are not done yet, in worker processes; yield each with the share that is done, at last with 1.
 
     Every worker computes with one thread, so that sums are taken in one order whatever the number of workers. When the
     caller stops early, or anything fails, all workers are stopped; a later call goes on with what is missing.
@@ -49,10 +52,10 @@ def generate(jobs: Sequence[Job], folder: Path, num_workers: int = 1) -> Iterato
         while busy := {worker.pipe: worker for worker in crew if worker.job is not None}:
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # pyright: ignore[reportArgumentType]
-                job = worker.take()
-                if waiting:
+                job, share = worker.hear()
+                if worker.job is None and waiting:
                     worker.give(waiting.pop())
-                yield job
+                yield job, share
     finally:
         for worker in crew:
             worker.stop()
@@ -77,18 +80,20 @@ class _Worker:
         except BrokenPipeError:
             raise self._death() from None
 
-    def take(self) -> Job:
-        """The job that is finished; its error is raised."""
+    def hear(self) -> tuple[Job, float]:
+        """The job and how much of it is done; its error is raised."""
         job = self.job
         assert job is not None
         try:
             answer = self.pipe.recv()
         except (EOFError, ConnectionResetError):
             raise self._death() from None
+        if isinstance(answer, float):
+            return job, min(answer, 0.999)
         if answer is not None:
             raise answer
         self.job = None
-        return job
+        return job, 1.0
 
     def stop(self) -> None:
         self.pipe.close()
@@ -118,7 +123,7 @@ def _work(pipe: Connection, folder: Path) -> None:
         except (EOFError, OSError):
             return
         try:
-            job.make(folder, **job.arguments)
+            job.make(folder, lambda share: pipe.send(float(share)), **job.arguments)
         except (InputError, MissingExtra, OSError) as error:
             pipe.send(error)
         except Exception:
