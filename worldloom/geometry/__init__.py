@@ -17,6 +17,7 @@ from worldloom.geometry.equirect import (
     tangent_cameras,
     tangent_views,
 )
+from worldloom.geometry.fisheye import Fisheye, fisheye_rays
 from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
 from worldloom.geometry.interpolate import interpolate_poses, resample_cameras, resample_path
 from worldloom.geometry.manoeuvres import manoeuvre_path
@@ -39,6 +40,7 @@ __all__ = [
     "Camera",
     "Distortion",
     "EgoPath",
+    "Fisheye",
     "Gaussians",
     "Mesh",
     "Occupancy",
@@ -54,6 +56,7 @@ __all__ = [
     "direction_from_pixel",
     "directions",
     "distance_from_depth",
+    "fisheye_rays",
     "interpolate_poses",
     "intrinsics",
     "invert",
