@@ -1,0 +1,96 @@
+"""Gathering of many small pieces: what has thousands of boxes would take seconds if each were a part of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from worldloom.synth.world import Material, Part
+
+Array = Any  # floats, arrays or nested sequences that numpy can broadcast
+
+# Corners of a unit box, four to a face, counter-clockwise from outside: -x, +x, -y, +y, -z, +z.
+_BOX = np.array(
+    [
+        [[0, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 0]],
+        [[1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]],
+        [[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]],
+        [[0, 1, 0], [0, 1, 1], [1, 1, 1], [1, 1, 0]],
+        [[0, 0, 0], [0, 1, 0], [1, 1, 0], [1, 0, 0]],
+        [[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]],
+    ],
+    dtype=float,
+)
+
+
+class Assembly:
+    """Triangles by material. Pieces are given in the frame of the moment, (3, 4), which `frame` sets."""
+
+    def __init__(self) -> None:
+        self.frame = np.eye(4)[:3]
+        self._pieces: dict[tuple[int, bool], list[tuple[np.ndarray, np.ndarray]]] = {}
+        self._materials: dict[int, Material] = {}
+
+    def triangles(self, material: Material, vertices: Array, faces: Array, smooth: bool = False) -> None:
+        """Vertices (n, 3) and faces (m, 3) into them."""
+        vertices = np.asarray(vertices, dtype=float) @ self.frame[:, :3].T + self.frame[:, 3]
+        self._materials[id(material)] = material
+        self._pieces.setdefault((id(material), smooth), []).append((vertices, np.asarray(faces)))
+
+    def quads(self, material: Material, corners: Array) -> None:
+        """Planar quads (..., 4, 3), counter-clockwise from where they are seen. Quads without an area are left out."""
+        corners = np.asarray(corners, dtype=float).reshape(-1, 4, 3)
+        area = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+        corners = corners[np.linalg.norm(area, axis=1) > 1e-7]
+        if not len(corners):
+            return
+        first = 4 * np.arange(len(corners))[:, None]
+        faces = np.concatenate([first + np.array([0, 1, 2]), first + np.array([0, 2, 3])])
+        self.triangles(material, corners.reshape(-1, 3), _with_area(corners.reshape(-1, 3), faces))
+
+    def boxes(self, material: Material, low: Array, high: Array) -> None:
+        """Boxes between corners (..., 3) that broadcast against each other."""
+        low, high = np.broadcast_arrays(np.asarray(low, dtype=float), np.asarray(high, dtype=float))
+        low, high = low.reshape(-1, 3), high.reshape(-1, 3)
+        size = high - low
+        solid = (size > 1e-6).all(axis=1)
+        low, size = low[solid], size[solid]
+        self.quads(material, low[:, None, None] + _BOX * size[:, None, None])
+
+    def part(self, part: Part) -> None:
+        """A shape made elsewhere, in the frame of the moment."""
+        self.triangles(part.material, part.vertices.numpy(), part.faces.numpy(), part.smooth)
+
+    def parts(self) -> tuple[Part, ...]:
+        """One part a material, in the order in which materials first came."""
+        made = []
+        for (key, smooth), pieces in self._pieces.items():
+            starts = np.cumsum([0, *(len(vertices) for vertices, _ in pieces[:-1])])
+            vertices = np.concatenate([vertices for vertices, _ in pieces]).astype(np.float32)
+            faces = np.concatenate([faces + start for (_, faces), start in zip(pieces, starts, strict=True)])
+            made.append(
+                Part(torch.from_numpy(vertices), torch.from_numpy(faces.astype(np.int32)), self._materials[key], smooth)
+            )
+        return tuple(made)
+
+
+def frame_at(position: Sequence[float], yaw: float = 0.0) -> np.ndarray:
+    """The (3, 4) frame at a position, turned about the vertical."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.array([[c, -s, 0, position[0]], [s, c, 0, position[1]], [0, 0, 1, position[2]]], dtype=float)
+
+
+def within(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """The frame that is `inner` as seen from `outer`."""
+    return np.concatenate([outer[:, :3] @ inner[:, :3], outer[:, :3] @ inner[:, 3:] + outer[:, 3:]], axis=1)
+
+
+def triangle_count(parts: Sequence[Part]) -> int:
+    """How many triangles parts have together."""
+    return sum(len(part.faces) for part in parts)
+
+
+def _with_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    return faces[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-7]
