@@ -108,8 +108,8 @@ class RoadMap:
         """All lanes of streets by id."""
         return {lane.id: lane for edge in self.edges for lane in edge.lanes}
 
-    def opendrive(self) -> bytes:
-        """The network in OpenDRIVE, by SUMO's netconvert, with the relief as elevation.
+    def opendrive(self, shift: tuple[float, float] = (0.0, 0.0)) -> bytes:
+        """The network in OpenDRIVE, by SUMO's netconvert, with the relief as elevation, moved by `shift` metres.
 
         Raises:
             MissingExtra: where SUMO is not installed.
@@ -118,6 +118,7 @@ class RoadMap:
             folder = Path(name)
             (folder / "town.net.xml").write_bytes(_lifted(self.net_xml, self.relief))
             options = ["-s", "town.net.xml", "--opendrive-output", "town.xodr", "--no-warnings"]
+            options += [f"--offset.{axis}={metres:.2f}" for axis, metres in zip("xy", shift, strict=True)]
             run_sumo_program("netconvert", [*options, "--xml-validation", "never"], folder)
             text = (folder / "town.xodr").read_bytes()
         without_comment = re.sub(rb"<!--.*?-->\s*", b"", text, count=1, flags=re.DOTALL)
