@@ -331,7 +331,7 @@ def _island(plan: StreetPlan, ring: tuple[int, ...]) -> Points:
 
 
 def _lifted(net_xml: bytes, relief: Relief) -> bytes:
-    """The network with the relief's heights; SUMO itself drives on the flat one, so that lengths are those on the map."""
+    """The network with the relief's heights; SUMO itself drives on the flat one."""
     root = ElementTree.fromstring(net_xml)
     for element in root.iter():
         if "shape" in element.attrib:

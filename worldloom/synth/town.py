@@ -1,0 +1,104 @@
+"""Towns that stand: roads, ground, lots, and what is parked or at work there."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from shapely.geometry.base import BaseGeometry
+from torch import Tensor
+
+from worldloom.synth.ground import DRIVEABLE, OTHER_FLAT, SIDEWALK, TERRAIN, Ground, Patch, make_ground
+from worldloom.synth.ground_mesh import ground_thing
+from worldloom.synth.lane_paint import make_paint_style, paint_lanes
+from worldloom.synth.roads import RoadMap, make_roads
+from worldloom.synth.sky import Sky
+from worldloom.synth.street_shapes import StreetShapes, make_street_shapes
+from worldloom.synth.world import Thing, World
+
+MARGIN = 60.0  # metres of ground beyond the outermost lanes
+
+
+@dataclass(frozen=True)
+class StandingUser:
+    """A road user that stays where it is: parked, at work, or a cone or barrier of a work zone."""
+
+    kind: str  # as `make_road_user` takes it
+    variant: int
+    world_from_user: Float[Tensor, "4 4"]  # origin on the ground under the middle of the box, x forward
+    extent: tuple[float, float, float]  # length, width, height
+
+
+@dataclass(frozen=True)
+class Closure:
+    """A part of a lane that a work zone blocks."""
+
+    lane_id: str
+    start: float  # metres along the lane, as SUMO counts
+    end: float
+
+
+@dataclass(frozen=True)
+class Town:
+    """A town without its traffic."""
+
+    seed: int
+    roads: RoadMap
+    shapes: StreetShapes
+    ground: Ground
+    low: BaseGeometry  # the area at the height of carriageways
+    things: tuple[Thing, ...]  # buildings, plants, street furniture; the ground is not among them
+    parked: tuple[StandingUser, ...]
+    work_zones: tuple[StandingUser, ...]
+    closures: tuple[Closure, ...]
+
+    @property
+    def standing(self) -> tuple[StandingUser, ...]:
+        """All road users that stay where they are."""
+        return self.parked + self.work_zones
+
+    @cached_property
+    def ground_thing(self) -> Thing:
+        """The ground as triangles that know what they are."""
+        return ground_thing(self.ground, self.low, self.seed)
+
+    def world(self, sky: Sky | None = None) -> World:
+        """The town as a world for ray casting, without road users; places to stand are on sidewalks."""
+        light = sky or Sky(towards_sun=(0.5, 0.3, 0.81))
+        return World("town", self.seed, (self.ground_thing, *self.things), light, self._stands())
+
+    def _stands(self) -> Float[Tensor, "s 3"]:
+        lanes = [lane for edge in self.roads.edges for lane in edge.lanes if lane.use == "walk" and lane.length > 25]
+        xy = torch.from_numpy(np.stack([lane.centre[len(lane.centre) // 2] for lane in lanes[:40]]))
+        return torch.cat([xy, (self.ground.height(xy) + 1.65)[:, None]], -1).float()
+
+
+def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> Town:
+    """A town: the same seed makes the same town.
+
+    Args:
+        kind: "grid", "spider" or "random"; drawn from the seed if not given.
+        size: metres that the road network spans, 200 to 2,000.
+    Raises:
+        InputError: for an unknown kind or a size out of range.
+        MissingExtra: where SUMO is not installed.
+    """
+    roads = make_roads(seed, kind, size)
+    shapes = make_street_shapes(roads)
+    low = shapes.carriageway
+    bounds = (
+        roads.bounds[0] - MARGIN,
+        roads.bounds[1] - MARGIN,
+        roads.bounds[2] + MARGIN,
+        roads.bounds[3] + MARGIN,
+    )
+    patches = [
+        Patch(shapes.verge, TERRAIN, True),
+        Patch(shapes.islands, TERRAIN, True),
+        Patch(shapes.median, OTHER_FLAT, True),
+        Patch(shapes.sidewalk, SIDEWALK, True),
+        Patch(shapes.carriageway, DRIVEABLE, False),
+    ]
+    ground = make_ground(bounds, patches, paint_lanes(roads, shapes, make_paint_style(seed)), roads.relief)
+    return Town(seed, roads, shapes, ground, low, (), (), (), ())
