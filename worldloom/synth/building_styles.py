@@ -14,9 +14,8 @@ from worldloom.synth.facade_textures import (
     rubble,
     sheet_metal,
     stucco,
-    tinted,
-    web,
 )
+from worldloom.synth.textures import srgb, toned
 from worldloom.synth.world import Colour, Material
 
 
@@ -67,7 +66,7 @@ def building_style(name: str, seed: int) -> Style:
     random = Random(f"style {name} {seed}")
 
     def pick(*colours: str) -> Colour:
-        return tinted(web(random.choice(colours)), random.uniform(0.85, 1.12))
+        return toned(srgb(random.choice(colours)), random.uniform(0.85, 1.12))
 
     def style(**looks: object) -> Style:
         defaults: dict[str, object] = {
@@ -79,7 +78,7 @@ def building_style(name: str, seed: int) -> Style:
             "brass": painted(seed + 6, (0.45, 0.34, 0.14), "brass", 0.3, 0.9),
             "panes": panes(seed + 7),
             "shop_colours": tuple(
-                painted(seed + 8 + k, web(c), "shopfront")
+                painted(seed + 8 + k, srgb(c), "shopfront")
                 for k, c in enumerate(("#2d4236", "#6d2b26", "#25344a", "#c9bfa8", "#3a3734", "#8a6a3d"))
             ),
             "shutters": None,
@@ -107,7 +106,7 @@ def building_style(name: str, seed: int) -> Style:
             plaster = stucco(seed, pick("#e0c48c", "#d79a6a", "#e6dcc6", "#c9796a", "#b8c0a8", "#dcb0a0", "#9fb2bd"))
             return style(
                 wall=plaster,
-                base=random.choice((plaster, stucco(seed + 10, tinted(plaster.colour, 0.7)))),
+                base=random.choice((plaster, stucco(seed + 10, toned(plaster.colour, 0.7)))),
                 window=(random.uniform(0.95, 1.15), random.uniform(1.5, 1.9)),
                 surround=random.choice((0.0, 0.12, 0.18)),
                 shutters=random.choice(
@@ -123,7 +122,7 @@ def building_style(name: str, seed: int) -> Style:
             stone = ashlar(seed, pick("#cbbfa4", "#c2b597", "#b5b0a4", "#d4c9b0"), (0.9, 0.42))
             return style(
                 wall=stone,
-                base=ashlar(seed + 10, tinted(stone.colour, 0.85), (1.1, 0.55)),
+                base=ashlar(seed + 10, toned(stone.colour, 0.85), (1.1, 0.55)),
                 window=(1.15, random.uniform(2.0, 2.3)),
                 sill=0.5,
                 surround=0.16,

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -240,9 +241,9 @@ def _timbers(assembly: Assembly, style: Style, edges: np.ndarray, width: float, 
         assembly.boxes(style.trim, (-0.02, 0.0, z - 0.1), (0.06, width, z + 0.1))
     thick = 0.13
     for k, (a, b) in enumerate(edges.tolist()):
-        for z0, z1 in zip(floors[:-1], floors[1:], strict=True):
+        for z0, z1 in pairwise(floors):
             run = 0.22 * (b - a)
-            for start, end in (((a, b)[0], run), ((a, b)[1], -run)) if k % 2 == 0 else ():
+            for start, end in ((a, run), (b, -run)) if k % 2 == 0 else ():
                 line = np.array([[start, z0 + 0.1], [start + thick, z0 + 0.1], [start + end + thick, z1 - 0.1]])
                 corners = [*line.tolist(), [start + end, z1 - 0.1]]
                 assembly.quads(style.trim, [[(0.045, u, z) for u, z in corners]])

@@ -4,21 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldloom.geometry.io.images import linear_from_srgb
 from worldloom.synth.noise import cellular, hash01, noise
+from worldloom.synth.textures import toned
 from worldloom.synth.world import Colour, Material
-
-
-def web(text: str) -> Colour:
-    """Linear colour of a web colour such as "#c8a27a"."""
-    r, g, b = linear_from_srgb(torch.tensor([int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)])).tolist()
-    return (r, g, b)
-
-
-def tinted(colour: Colour, factor: float | int) -> Colour:
-    """A colour made lighter or darker."""
-    r, g, b = (min(0.95, max(0.005, channel * factor)) for channel in colour)
-    return (r, g, b)
 
 
 def wall_coordinates(
@@ -60,7 +48,7 @@ def brick(seed: int, colour: Colour, mortar: Colour = (0.42, 0.40, 0.36), course
 
 def stucco(seed: int, colour: Colour, stain: float = 0.35) -> Material:
     """Rendered wall: clouds of fading, rain streaks, some patches where the render has gone."""
-    bare = tinted((0.33, 0.27, 0.22), 1.0)
+    bare = toned((0.33, 0.27, 0.22), 1.0)
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         fine = 0.93 + 0.14 * noise(p * 18, seed, 3)
@@ -181,7 +169,7 @@ def panes(seed: int) -> tuple[Material, ...]:
         return p.new_tensor((0.035, 0.042, 0.05)) * shade[:, None]
 
     def curtain(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        u, v = wall_coordinates(p, normals)
+        u, _ = wall_coordinates(p, normals)
         fold = 0.75 + 0.25 * torch.sin(u * 55 + 3 * noise(p * 2, seed, 2))
         return p.new_tensor((0.42, 0.40, 0.36)) * (fold * (0.6 + 0.5 * noise(p * 1.1, seed, 2)))[:, None]
 
@@ -245,7 +233,7 @@ def stripes(seed: int, one: Colour, two: Colour, width: float) -> Material:
         shade = (0.8 + 0.35 * noise(p * 4, seed, 4))[:, None]
         return torch.where(first[:, None], p.new_tensor(one), p.new_tensor(two)) * shade
 
-    return Material("cloth", tinted(one, 0.7), pattern, 0.9)
+    return Material("cloth", toned(one, 0.7), pattern, 0.9)
 
 
 def _weather(p: Float[Tensor, "n 3"], seed: int, strength: float = 0.4) -> Float[Tensor, " n"]:

@@ -1,18 +1,20 @@
 """Fronts of buildings with real depth: walls with holes, what fills the holes, and what sticks out.
 
-A front is built in its own frame: `out` (away from the wall), u (to the right, seen from outside) and z. The wall's face
-lies at out = 0; openings go inwards.
+A front is built in its own frame: `out` (away from the wall), u (to the right, seen from outside) and z. The wall's
+face lies at out = 0; openings go inwards.
 """
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 
 import numpy as np
 
 from worldloom.synth.assembly import Assembly
 from worldloom.synth.building_styles import Style
-from worldloom.synth.facade_textures import lettering, stripes, web
+from worldloom.synth.facade_textures import lettering, stripes
+from worldloom.synth.textures import srgb
 from worldloom.synth.world import Material
 
 _SEGMENTS = 10  # of an arch
@@ -234,13 +236,15 @@ def shopfront(assembly: Assembly, style: Style, random: Random, panel: Sequence[
     assembly.boxes(style.trim, (-0.75, door_at, -0.3), (0.0, door_at + way, 0.02))
     # The sign's letters are centred on v = 0 of its own frame, hence the part of its own.
     ground, ink = random.choice(_SIGNS)
-    board = lettering(seed, web(ground), web(ink), sign_high - sign_low)
+    board = lettering(seed, srgb(ground), srgb(ink), sign_high - sign_low)
     middle = (sign_low + sign_high) / 2
     shifted = _shifted_up(board, middle)
     assembly.boxes(shifted, (0.0, u0 + 0.15, sign_low), (0.14, u1 - 0.15, sign_high))
     assembly.boxes(style.trim, (0.0, u0 + 0.05, sign_high), (0.26, u1 - 0.05, sign_high + 0.1))
     if random.random() < 0.55:
-        cloth = stripes(seed, web(random.choice(_CLOTHS)), web(random.choice(("#f2ede0", "#e8e2d0", "#d8cfb8"))), 0.28)
+        cloth = stripes(
+            seed, srgb(random.choice(_CLOTHS)), srgb(random.choice(("#f2ede0", "#e8e2d0", "#d8cfb8"))), 0.28
+        )
         awning(assembly, cloth, style.iron, u0 + 0.2, u1 - 0.2, sign_low - 0.02, random.uniform(1.0, 1.5))
 
 
@@ -248,7 +252,7 @@ def awning(assembly: Assembly, cloth: Material, iron: Material, u0: float, u1: f
     """A sloping cloth with a valance, seen from both sides, on two arms."""
     drop = 0.42 * reach
     line = [(0.02, top), (reach, top - drop), (reach + 0.01, top - drop - 0.2)]
-    for (x0, z0), (x1, z1) in zip(line[:-1], line[1:], strict=True):
+    for (x0, z0), (x1, z1) in pairwise(line):
         upper = np.array([[x1, u0, z1], [x1, u1, z1], [x0, u1, z0], [x0, u0, z0]])
         assembly.quads(cloth, upper)
         assembly.quads(cloth, upper[::-1] - np.array([0, 0, 0.012]))

@@ -225,7 +225,9 @@ def _flat(
     assembly.boxes(style.wall, low, high)
     cap = np.array([0, 0, 0.08])
     assembly.boxes(
-        style.trim, np.array(low) * [1, 1, 0] + [-0.05, -0.05, height + rail], np.array(high) + [0.05, 0.05, 0] + cap
+        style.trim,
+        np.array(low) * [1, 1, 0] + [-0.05, -0.05, height + rail],
+        np.array(high) + np.array([0.05, 0.05, 0]) + cap,
     )
     if not full:
         return
