@@ -38,7 +38,8 @@ def pose(x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Tensor:
 
 def make_scene(name: str = "scene-0001", location: str = "town-0007") -> RecordedScene:
     """Three key frames: the ego drives north (+y), 4 m a step; a car comes and goes, a walker turns left and right."""
-    times = tuple(START + 500_000 * i for i in range(3))
+    start = START + 100_000_000 * int(name[-4:])
+    times = tuple(start + 500_000 * i for i in range(3))
     ego = [pose(100.0, 200.0 + 4 * i, 0.0, math.pi / 2) for i in range(3)]
     recordings = [
         Recording("LIDAR_TOP", f"samples/LIDAR_TOP/{name}-{i}.pcd.bin", times[i], ego[i], i) for i in range(3)
@@ -46,7 +47,7 @@ def make_scene(name: str = "scene-0001", location: str = "town-0007") -> Recorde
     recordings.insert(
         1,
         Recording(
-            "LIDAR_TOP", f"sweeps/LIDAR_TOP/{name}.pcd.bin", START + 250_000, pose(100, 202, 0, math.pi / 2), 1, False
+            "LIDAR_TOP", f"sweeps/LIDAR_TOP/{name}.pcd.bin", start + 250_000, pose(100, 202, 0, math.pi / 2), 1, False
         ),
     )
     recordings += [Recording("CAM_FRONT", f"samples/CAM_FRONT/{name}-{i}.jpg", times[i], ego[i], i) for i in range(3)]
@@ -292,6 +293,8 @@ def test_scenes_that_do_not_fit_together(tmp_path: Path):
     with pytest.raises(InputError, match="a relative path inside"):
         save_nuscenes(tmp_path, [rows], {"town-0007": "../maps/town.png"}, {})
     other = make_scene("scene-0002")
+    with pytest.raises(InputError, match="start at different times, got 2 at 1"):
+        save_nuscenes(tmp_path, [rows, scene_rows(replace(make_scene(), name="scene-0002"))], maps, {})
     moved = replace(other, mounts=(replace(other.mounts[0], ego_from_sensor=pose(0, 0, 9)), other.mounts[1]))
     with pytest.raises(InputError, match=r"calibrated_sensor: expected one record for token .* got two that differ"):
         save_nuscenes(tmp_path, [rows, scene_rows(moved)], maps, {})

@@ -186,8 +186,8 @@ def save_nuscenes(
             where drivable, whose pixel in row i and column j shows the ground at (0.1 j, 0.1 (height - i)).
         splits: scene names of each split.
     Raises:
-        InputError: no scene, a scene twice, a location without a map or whose mask is not there, splits that name
-            other scenes, or two different records of one token.
+        InputError: no scene, a scene twice, two that start at the same time, a location without a map or whose mask is
+            not there, splits that name other scenes, or two different records of one token.
     """
     dataroot = Path(dataroot)
     if not _PLAIN.fullmatch(version):
@@ -196,6 +196,9 @@ def save_nuscenes(
     names = [scene["name"] for scene in merged["scene"]]
     if len(set(names)) != len(scenes) or not names:
         raise InputError(f"expected scenes of different names, at least one, got {len(scenes)} with {len(set(names))}")
+    starts = [rows["sample"][0]["timestamp"] for rows in scenes]
+    if len(set(starts)) != len(starts):  # the devkit's list_scenes cannot sort them
+        raise InputError(f"expected scenes that start at different times, got {len(starts)} at {len(set(starts))}")
     if strangers := sorted(set(itertools.chain(*splits.values())) - set(names)):
         raise InputError(f"expected splits of the scenes that are written, got {strangers[0]!r} in them")
     merged |= _shared_rows(dataroot, merged["log"], maps)
