@@ -35,32 +35,39 @@ class Sheet:
         ij = torch.floor((xy.double() - torch.tensor(self.origin, dtype=torch.float64)) / self.cell).long()
         return ij[..., 0].clamp(0, self.shape[0] - 1), ij[..., 1].clamp(0, self.shape[1] - 1)
 
-    def covered(self, rings: Iterable[Ring]) -> Bool[Tensor, "i j"]:
-        """Cells whose centre lies inside: where the rings wind about it, counter-clockwise +1, clockwise -1, not 0.
+    def covered(self, rings: Iterable[Ring]) -> Int[Tensor, " n"]:
+        """Cells (i * shape[1] + j) whose centre lies inside: where the rings wind about it, not counting to 0.
 
-        Rings may overlap; the holes of a polygon are clockwise rings.
+        A counter-clockwise ring counts +1, a clockwise one -1: rings may overlap, and holes of polygons are clockwise.
+        Each row of cells along y is crossed by some edges; between crossings the winding number is constant.
         """
-        winding = np.zeros((self.shape[0], self.shape[1] + 1), np.int16)
         starts, ends = [], []
         for ring in rings:
             local = (ring - np.array(self.origin)) / self.cell - 0.5  # centres of cells at whole numbers
             starts.append(local)
             ends.append(np.roll(local, -1, axis=0))
         if not starts:
-            return torch.zeros(self.shape, dtype=torch.bool)
+            return torch.zeros(0, dtype=torch.int64)
         a, b = np.concatenate(starts), np.concatenate(ends)
-        first, last = np.minimum(a[:, 0], b[:, 0]), np.maximum(a[:, 0], b[:, 0])
-        low = np.clip(np.ceil(first), 0, self.shape[0]).astype(np.int64)
-        count = np.clip(np.ceil(last), 0, self.shape[0]).astype(np.int64) - low
-        edge = np.repeat(np.arange(len(a)), count)
-        i = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + low[edge]
+        low = np.clip(np.ceil(np.minimum(a[:, 0], b[:, 0])), 0, self.shape[0]).astype(np.int64)
+        count = np.clip(np.ceil(np.maximum(a[:, 0], b[:, 0])), 0, self.shape[0]).astype(np.int64) - low
+        edge, step = _spans(count)
+        i = low[edge] + step
         share = (i - a[edge, 0]) / (b[edge, 0] - a[edge, 0])
-        j = np.ceil(a[edge, 1] + share * (b[edge, 1] - a[edge, 1]))
+        j = np.clip(np.ceil(a[edge, 1] + share * (b[edge, 1] - a[edge, 1])), 0, self.shape[1]).astype(np.int64)
         # Going towards +x, a counter-clockwise ring has its inside on the left, at larger y.
-        sign = np.where(b[edge, 0] > a[edge, 0], 1, -1).astype(np.int16)
-        np.add.at(winding, (i, np.clip(j, 0, self.shape[1]).astype(np.int64)), sign)
-        np.cumsum(winding, axis=1, out=winding)
-        return torch.from_numpy(winding[:, :-1] != 0)
+        sign = np.where(b[edge, 0] > a[edge, 0], 1, -1)
+        order = np.argsort(i * (self.shape[1] + 1) + j, kind="stable")
+        i, j, winding = i[order], j[order], np.cumsum(sign[order])  # 0 again at the end of each row
+        length = np.where(winding[:-1] != 0, j[1:] - j[:-1], 0)
+        span, step = _spans(length)
+        return torch.from_numpy(i[span] * self.shape[1] + j[span] + step)
+
+
+def _spans(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For runs of the given lengths, laid end to end: which run each element belongs to, and its place therein."""
+    run = np.repeat(np.arange(len(lengths)), lengths)
+    return run, np.arange(len(run)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ class Ground:
     labels: UInt8[Tensor, "i j"]  # Occ3D ids: driveable_surface, other_flat, sidewalk or terrain
     raised: Bool[Tensor, "i j"]  # lies KERB above the relief
     paint: UInt8[Tensor, "p q"]  # numbers in PAINTS
+    cover: UInt8[Tensor, "p q"]  # how much of the cell is painted, 255 is all
     relief: Relief
 
     def label_at(self, xy: Float[Tensor, "*n 2"]) -> Int[Tensor, "*n"]:
@@ -79,8 +87,35 @@ class Ground:
         return self.labels[self.sheet.index(xy)].long()
 
     def paint_at(self, xy: Float[Tensor, "*n 2"]) -> Int[Tensor, "*n"]:
-        """Number in PAINTS at each point."""
-        return self.paint[self.paint_sheet.index(xy)].long()
+        """Number in PAINTS at each point: what covers at least half of the cell."""
+        at = self.paint_sheet.index(xy)
+        return torch.where(self.cover[at] >= 128, self.paint[at].long(), 0)
+
+    def smooth_label_at(self, xy: Float[Tensor, "n 2"]) -> Int[Tensor, " n"]:
+        """As `label_at`, with the corners of the cells rounded off: what most of the nearest four cells are."""
+        at, weight = self._nearest(self.sheet, xy)
+        label = self.labels[at].long()
+        agreement = torch.stack([(weight * (label == label[i])).sum(0) for i in range(4)])
+        return label.gather(0, agreement.argmax(0, keepdim=True))[0]
+
+    def smooth_paint_at(self, xy: Float[Tensor, "n 2"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
+        """Number in PAINTS at each point and how densely it is painted, smooth between cells."""
+        at, weight = self._nearest(self.paint_sheet, xy)
+        dense = weight * self.cover[at].float() / 255
+        return self.paint[at].long().gather(0, dense.argmax(0, keepdim=True))[0], dense.sum(0)
+
+    @staticmethod
+    def _nearest(
+        sheet: Sheet, xy: Float[Tensor, "n 2"]
+    ) -> tuple[tuple[Int[Tensor, "4 n"], Int[Tensor, "4 n"]], Float[Tensor, "4 n"]]:
+        """The four cells whose centres surround each point, and their bilinear weights."""
+        local = (xy.double() - torch.tensor(sheet.origin, dtype=torch.float64)) / sheet.cell - 0.5
+        low = torch.floor(local)
+        f, g = (local - low).float().unbind(-1)
+        i, j = low.long().unbind(-1)
+        rows = torch.stack([i, i + 1, i, i + 1]).clamp(0, sheet.shape[0] - 1)
+        columns = torch.stack([j, j, j + 1, j + 1]).clamp(0, sheet.shape[1] - 1)
+        return (rows, columns), torch.stack([(1 - f) * (1 - g), f * (1 - g), (1 - f) * g, f * g])
 
     def height(self, xy: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n"]:
         """Height of the ground, kerbs included."""
@@ -120,12 +155,27 @@ def make_ground(
     raised = torch.ones(shape, dtype=torch.bool)
     for patch in patches:
         inside = sheet.covered(rings_of(patch.area))
-        labels[inside] = patch.label
-        raised[inside] = patch.raised
+        labels.view(-1)[inside] = patch.label
+        raised.view(-1)[inside] = patch.raised
     paint = torch.zeros(fine.shape, dtype=torch.uint8)
+    cover = torch.zeros(fine.shape, dtype=torch.uint8)
     for one in painted:
-        paint[fine.covered(one.outlines)] = PAINTS.index(one.paint)
-    return Ground(sheet, fine, labels, raised, paint, relief)
+        _paint(one, fine, paint, cover)
+    return Ground(sheet, fine, labels, raised, paint, cover, relief)
+
+
+def _paint(area: PaintedArea, sheet: Sheet, paint: UInt8[Tensor, "p q"], cover: UInt8[Tensor, "p q"]) -> None:
+    finer = Sheet(sheet.origin, sheet.cell / 3, (3 * sheet.shape[0], 3 * sheet.shape[1]))
+    inside = finer.covered(area.outlines)
+    row, column = inside // finer.shape[1] // 3, inside % finer.shape[1] // 3
+    cells, count = torch.unique(row * sheet.shape[1] + column, return_counts=True)
+    share = (count * 255 // 9).to(torch.uint8)
+    before = cover.view(-1)[cells]
+    # Where two colours share a cell, the newer one has it if it covers as much.
+    paint.view(-1)[cells] = torch.where(share >= before, PAINTS.index(area.paint), paint.view(-1)[cells].int()).to(
+        torch.uint8
+    )
+    cover.view(-1)[cells] = torch.maximum(share, before)
 
 
 def rings_of(area: BaseGeometry) -> list[Ring]:

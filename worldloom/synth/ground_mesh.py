@@ -18,12 +18,13 @@ _TILE = 4.0  # metres: flat enough for the waves of the relief, whose height is 
 
 def ground_thing(ground: Ground, low: BaseGeometry, seed: int) -> Thing:
     """The ground as one thing: `low` is the area at the height of carriageways, all else is raised by a kerb."""
-    material = Material("ground", (0.2, 0.2, 0.18), ground_pattern(ground, seed), roughness=0.95)
+    road = Material("carriageway", (0.09, 0.09, 0.09), ground_pattern(ground, seed, raised=False), roughness=0.95)
+    upper = Material("raised ground", (0.2, 0.2, 0.16), ground_pattern(ground, seed, raised=True), roughness=0.95)
     below, above, walls = _tiles(ground, low)
     kerb = Material("kerb stone", (0.36, 0.35, 0.33), roughness=0.9)
     parts = [
-        Part(*_lifted(below, ground, 0.0), material),
-        Part(*_lifted(above, ground, KERB), material),
+        Part(*_lifted(below, ground, 0.0), road),
+        Part(*_lifted(above, ground, KERB), upper),
         Part(*_kerbs(walls, ground), kerb),
     ]
     return Thing(
@@ -104,8 +105,11 @@ def _kerbs(lines: list[np.ndarray], ground: Ground) -> tuple[Tensor, Tensor]:
     return vertices, faces
 
 
-def ground_pattern(ground: Ground, seed: int) -> Pattern:
-    """Asphalt, paving, lawn and earth where the raster says so, with what is painted on them, worn here and there."""
+def ground_pattern(ground: Ground, seed: int, raised: bool) -> Pattern:
+    """Asphalt, paving, lawn and earth where the raster says so, with what is painted on them, worn here and there.
+
+    The mesh has exact edges and the raster has not: `raised` says on which side of the kerb the pattern is seen.
+    """
     rng = np.random.default_rng((seed, 0x6A55))
     grey = float(rng.uniform(0.05, 0.11))
     asphalt, patched = (grey, grey, grey * 1.04), (grey * 0.62, grey * 0.62, grey * 0.64)
@@ -126,7 +130,8 @@ def ground_pattern(ground: Ground, seed: int) -> Pattern:
         xy = points[:, :2]
         flat = torch.cat([xy, torch.zeros_like(xy[:, :1])], -1).float()
         broad, fine = noise(flat * 0.11, seed, 3), noise(flat * 9.0, seed + 1, 2)
-        label, paint = ground.label_at(xy), ground.paint_at(xy)
+        label = ground.smooth_label_at(xy)
+        paint, dense = ground.smooth_paint_at(xy)
 
         def colour(rgb: Colour, strength: float = 0.3) -> Float[Tensor, "n 3"]:
             shade = 1 + strength * (2 * broad - 1) + 0.5 * strength * (2 * fine - 1)
@@ -136,18 +141,25 @@ def ground_pattern(ground: Ground, seed: int) -> Pattern:
             colour((0.09, 0.15, 0.03)), colour((0.17, 0.17, 0.06)), (2.2 * broad - 0.7).clamp(0, 1)[:, None]
         )
         meadow = meadow * (0.55 + 0.9 * noise(flat * 23.0, seed + 2, 2))[:, None]
-        road = torch.where((noise(flat * 0.05, seed + 3) > 0.7)[:, None], colour(patched, 0.2), colour(asphalt, 0.35))
+        dark = (3 * noise(flat * 0.06, seed + 3, 2) - 1.2).clamp(0, 1)
+        road = torch.lerp(colour(asphalt, 0.35), colour(patched, 0.3), dark[:, None])
         slab = torch.floor(flat[:, :2] / size).long()
         joint = ((flat[:, :2] / size) % 1).minimum(1 - (flat[:, :2] / size) % 1).amin(-1) < 0.02
         paved = colour(stone, 0.15) * (0.86 + 0.28 * hash01(slab, seed))[:, None]
         paved = torch.where(joint[:, None], paved * 0.55, paved)
-        result = torch.where((label == SIDEWALK)[:, None], paved, meadow)
-        result = torch.where((label == DRIVEABLE)[:, None], road, result)
-        result = torch.where((label == OTHER_FLAT)[:, None], colour((0.2, 0.19, 0.18), 0.25), result)
-        worn = noise(flat * 2.5, seed + 4, 3)
+        flags = colour((0.2, 0.19, 0.18), 0.25)
+        if raised:
+            result = torch.where((label == SIDEWALK)[:, None], paved, meadow)
+            result = torch.where((label == OTHER_FLAT)[:, None], flags, result)
+            result = torch.where((label == DRIVEABLE)[:, None], colour(colours["kerb"], 0.2), result)
+        else:
+            result = torch.where((label == OTHER_FLAT)[:, None], flags, road)
+        worn = (noise(flat * 2.5, seed + 4, 3) < 0.68).float()
         for name, rgb in colours.items():
-            here = (paint == PAINTS.index(name)) & ((worn < 0.68) | (name not in ("white", "yellow")))
-            result = torch.where(here[:, None], colour(rgb, 0.2), result)
+            if raised == (name in ("kerb", "slab")):
+                share = ((dense - 0.2) / 0.6).clamp(0, 1) * (paint == PAINTS.index(name))
+                share = share * worn if name in ("white", "yellow") else share
+                result = torch.lerp(result, colour(rgb, 0.2), share[:, None])
         return result.clamp(0.004, 0.95)
 
     return pattern
