@@ -99,7 +99,11 @@ def _excavator(kind: Machine) -> list[Part]:
     knee = foot + np.array([1.55 + 0.1 * lift, 0, 1.0 + 0.65 * lift])
     tip = knee + np.array([1.75 - 0.2 * lift, 0, -0.25 - 0.1 * lift])
     wrist = tip + np.array([0.35 - 0.9 * lift, 0, -1.55 + 0.45 * lift])
-    boom = [tuple(p.tolist()) for p in (foot, knee, tip, wrist)]
+
+    def beside(point: np.ndarray, dx: float, dz: float) -> tuple[float, float, float]:
+        return float(point[0]) + dx, 0.0, float(point[2]) + dz
+
+    boom = [beside(point, 0, 0) for point in (foot, knee, tip, wrist)]
     return [
         *tracks,
         slab((shift - 0.9, -0.8, 0.35), (shift + 0.9, 0.8, 0.75), CHASSIS),
@@ -113,17 +117,9 @@ def _excavator(kind: Machine) -> list[Part]:
         bar(boom[0], boom[1], (0.36, 0.5), skin),
         bar(boom[1], boom[2], (0.34, 0.42), skin),
         bar(boom[2], boom[3], (0.28, 0.34), skin),
-        tube(
-            [
-                tuple((foot + (0.25, 0.0, -0.25)).tolist()),
-                tuple((0.45 * foot + 0.55 * knee + (0.2, 0, -0.05)).tolist()),
-            ],
-            0.07,
-            CHROME,
-            6,
-        ),
-        tube([tuple((knee + (0.1, 0, 0.32)).tolist()), tuple((tip + (0.05, 0, 0.28)).tolist())], 0.06, CHROME, 6),
-        *_bucket(wrist, 0.62, 1.1, 0.55 - 0.5 * lift, skin),
+        tube([beside(foot, 0.25, -0.25), beside(0.45 * foot + 0.55 * knee, 0.2, -0.05)], 0.07, CHROME, 6),
+        tube([beside(knee, 0.1, 0.32), beside(tip, 0.05, 0.28)], 0.06, CHROME, 6),
+        *_bucket(wrist, 0.62, 1.1, 0.55 - 0.5 * lift),
     ]
 
 
@@ -139,7 +135,7 @@ def _track_rings(outline: list[tuple[float, float]], shift: float, y0: float, y1
     return [np.array([(shift + x, y, z) for x, z in outline[::-1]]) for y in (y0, y1)]
 
 
-def _bucket(wrist: np.ndarray, size: float, width: float, curl: float, skin: Material) -> list[Part]:
+def _bucket(wrist: np.ndarray, size: float, width: float, curl: float) -> list[Part]:
     """A bucket that hangs below the wrist, open towards the machine."""
     outline = [
         (0.05, 0.1),
@@ -157,7 +153,6 @@ def _bucket(wrist: np.ndarray, size: float, width: float, curl: float, skin: Mat
     x0, _, z0 = wrist
     points = [(x0 + size * (c * x - s * z), z0 + size * (s * x + c * z)) for x, z in outline]
     rings = [np.array([(x, y, z) for x, z in points]) for y in (-width / 2, width / 2)]
-    del skin
     plates = [
         np.array([(x, y + d, z) for x, z in [*points[:5], (x0, z0)]])
         for y, d in ((-width / 2, 0.0), (width / 2, -0.03))
