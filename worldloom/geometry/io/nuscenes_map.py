@@ -35,6 +35,7 @@ class MapPolygon:
     # A lane's or lane connector's middle line in the direction of travel, and the names of those that follow it.
     centre: Points | None = None
     followers: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)  # of the layer's record, such as lane_type
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def save_map_expansion(
             {"token": polygon_token, "exterior_node_tokens": nodes.add(polygon_token, polygon.outline, 3)}
             | {"holes": [{"node_tokens": nodes.add(f"{polygon_token}/{i}", h, 3)} for i, h in enumerate(polygon.holes)]}
         )
-        content[polygon.layer].append({"token": token, **_polygon_fields(polygon, polygon_token)})
+        content[polygon.layer].append({"token": token, **_polygon_fields(polygon, polygon_token), **polygon.fields})
     for line in lines:
         token = tokens[line.layer, line.name]
         line_token = _token(token, "line")

@@ -1,0 +1,60 @@
+"""Visible shares of boxes behind walls of known size."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from worldloom.geometry import look_at
+from worldloom.synth.cast import Caster
+from worldloom.synth.shapes import slab
+from worldloom.synth.sky import Sky
+from worldloom.synth.visibility import visibility_level, visible_shares
+from worldloom.synth.world import Material, Thing, World
+
+GREY = Material("grey", (0.5, 0.5, 0.5))
+
+
+def block(name: str, low: tuple[float, float, float], high: tuple[float, float, float]) -> Thing:
+    return Thing(name, "car", (slab(low, high, GREY),))
+
+
+def cameras() -> Tensor:
+    """One that looks along +x and one that looks back, both at the origin."""
+    eye = torch.zeros(3)
+    return torch.stack([look_at(eye, torch.tensor([side, 0.0, 0.0])) for side in (1.0, -1.0)])
+
+
+def shares(wall: Thing | None, *things: Thing) -> list[float]:
+    static = () if wall is None else (wall,)
+    world = World("town", 0, static, Sky((0.0, 0.0, 1.0)), torch.zeros(1, 3))
+    return visible_shares(Caster(world, 1).with_moving(things), things, len(static), cameras()).tolist()
+
+
+def test_in_the_open_all_of_it_is_seen():
+    ahead, behind = block("a", (10, -1, -1), (14, 1, 1)), block("b", (-14, -1, -1), (-10, 1, 1))
+    assert shares(None, ahead, behind) == [1.0, 1.0]
+
+
+def test_a_wall_hides_it():
+    assert shares(block("wall", (5, -9, -9), (6, 9, 9)), block("a", (10, -1, -1), (14, 1, 1))) == [0.0]
+
+
+def test_one_hides_the_other():
+    near, far = block("near", (5, -1, -1), (6, 1, 1)), block("far", (50, -1, -1), (52, 1, 1))
+    assert shares(None, near, far) == [1.0, 0.0]
+    assert shares(None, far, near) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("hidden", [0.25, 0.5, 0.75])
+def test_half_a_wall_hides_half(hidden: float):
+    """A thin plate seen straight on, its left part behind a near wall whose right edge is on the line of sight."""
+    plate = block("plate", (20, -1, -1), (20.01, 1, 1))
+    edge = (1 - 2 * hidden) / 2  # y at half the distance: left is positive
+    (share,) = shares(block("wall", (9.9, edge, -9), (10, 9, 9)), plate)
+    assert share == pytest.approx(1 - hidden, abs=0.04)
+
+
+def test_levels_of_nuscenes():
+    assert visibility_level(torch.tensor([0.0, 0.39, 0.41, 0.59, 0.61, 0.79, 0.81, 1.0])).tolist() == [
+        *(1, 1, 2, 2, 3, 3, 4, 4)
+    ]
