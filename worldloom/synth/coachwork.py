@@ -11,17 +11,30 @@ from torch import Tensor
 from worldloom.synth.shapes import Number, Triple, box, joined, lathe, moved, triangulate, turned
 from worldloom.synth.world import Colour, Material, Part
 
+_REFLECTOR = "reflector, "
+
+
+def reflector(name: str, colour: Colour, roughness: float = 0.4) -> Material:
+    """A surface that sends light back to where it came from: number plates, tapes, vests."""
+    return Material(_REFLECTOR + name, colour, roughness=roughness)
+
+
+def is_reflector(material: Material) -> bool:
+    """Whether `reflector` made it."""
+    return material.name.startswith(_REFLECTOR)
+
+
 TYRE = Material("tyre", (0.02, 0.02, 0.021), roughness=0.9)
 RIM = Material("rim", (0.55, 0.56, 0.58), roughness=0.35, metallic=0.8)
-GLASS = Material("glass", (0.025, 0.03, 0.035), roughness=0.06)
+GLASS = Material("glass", (0.04, 0.047, 0.053), roughness=0.06)
 TRIM = Material("trim", (0.03, 0.03, 0.032), roughness=0.7)
 CHROME = Material("chrome", (0.65, 0.66, 0.68), roughness=0.2, metallic=1.0)
 STEEL = Material("steel", (0.32, 0.33, 0.35), roughness=0.5, metallic=0.6)
 CHASSIS = Material("chassis", (0.05, 0.05, 0.055), roughness=0.8)
 HEADLAMP = Material("headlamp", (0.85, 0.87, 0.9), roughness=0.1)
-TAIL_LAMP = Material("reflector, tail lamp", (0.55, 0.02, 0.02), roughness=0.15)
+TAIL_LAMP = reflector("tail lamp", (0.55, 0.02, 0.02), 0.15)
 INDICATOR = Material("indicator", (0.85, 0.35, 0.03), roughness=0.2)
-PLATE = Material("reflector, number plate", (0.8, 0.8, 0.75), roughness=0.4)
+PLATE = reflector("number plate", (0.8, 0.8, 0.75), 0.4)
 
 
 @cache
@@ -159,7 +172,7 @@ def wheel(x: Number, y: Number, radius: Number, width: Number, rim: Material = R
     """A wheel on the ground whose outer face is at y; y > 0 is the left side of the vehicle."""
     r, w = float(radius), float(width)
     tyre = lathe(
-        [(0, 0), (0.92 * r, 0), (r, 0.14 * w), (r, 0.86 * w), (0.92 * r, w), (0.66 * r, w), (0.64 * r, 0.8 * w)],
+        [(0, 0), (0.92 * r, 0), (r, 0.14 * w), (r, 0.86 * w), (0.92 * r, w), (0.64 * r, 0.82 * w)],
         TYRE,
         sides,
         smooth=False,

@@ -6,12 +6,12 @@ from functools import cache
 
 import numpy as np
 
-from worldloom.synth.coachwork import loft
+from worldloom.synth.coachwork import loft, reflector
 from worldloom.synth.shapes import box, ellipsoid, lathe, moved, tube, turned
 from worldloom.synth.world import Colour, Material, Part
 
-HIGH_VIS = Material("reflector, vest", (0.75, 0.8, 0.05), roughness=0.7)
-BAND = Material("reflector, band", (0.75, 0.76, 0.78), roughness=0.4)
+HIGH_VIS = reflector("vest", (0.75, 0.8, 0.05), 0.7)
+BAND = reflector("band", (0.75, 0.76, 0.78), 0.4)
 
 
 @cache

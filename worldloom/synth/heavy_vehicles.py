@@ -22,6 +22,8 @@ from worldloom.synth.coachwork import (
     mirrored,
     paint,
     pane,
+    part_of,
+    reflector,
     shell,
     side_quad,
 )
@@ -35,9 +37,9 @@ TARPAULINS: tuple[Colour, ...] = (
     (0.08, 0.3, 0.16),
     (0.75, 0.45, 0.05),
 )
-RED_STRIP = Material("reflector, red strip", (0.6, 0.03, 0.03), roughness=0.4)
-WHITE_STRIP = Material("reflector, white strip", (0.8, 0.8, 0.78), roughness=0.4)
-MARKER = Material("reflector, amber", (0.8, 0.4, 0.03), roughness=0.3)
+RED_STRIP = reflector("red strip", (0.6, 0.03, 0.03), 0.4)
+WHITE_STRIP = reflector("white strip", (0.8, 0.8, 0.78), 0.4)
+MARKER = reflector("amber", (0.8, 0.4, 0.03), 0.3)
 
 
 @dataclass(frozen=True)
@@ -493,8 +495,8 @@ def _fifth_wheel(axle: float, r: float, half: float) -> list[Part]:
         )
     ]
     return [
-        moved(plate, turned(), (axle + 0.3, 0, 1.06)),
-        slab((axle - 0.1, -0.5, 0.95), (axle + 0.75, 0.5, 1.06), CHASSIS),
+        moved(plate, turned(), (axle + 0.3, 0, 0.95)),
+        slab((axle - 0.1, -0.5, 0.85), (axle + 0.75, 0.5, 0.95), CHASSIS),
         *mirrored(guards),
         slab((axle + 1.0, -0.4, 0.95), (axle + 1.6, 0.4, 1.05), STEEL),
     ]
@@ -533,7 +535,7 @@ FIFTH_WHEEL = 1.35  # metres ahead of a tractor's rear end
 
 
 def trailer(kind: Trailer) -> list[Part]:
-    """A semi-trailer on three axles, its front propped by the landing gear."""
+    """A semi-trailer on three axles, its front held up by a tractor, or left to its landing gear."""
     half, nose, tail, r, deck = kind.width / 2, kind.length / 2, -kind.length / 2, 0.5, 1.2
     axles = [tail + 1.6, tail + 2.85, tail + 4.1]
     parts = [
@@ -547,8 +549,8 @@ def trailer(kind: Trailer) -> list[Part]:
         *(slab((x - 0.09, -half + 0.3, r - 0.09), (x + 0.09, half - 0.3, r + 0.09), CHASSIS) for x in axles),
         *mirrored(
             [
-                slab((nose - 3.2, 0.62, 0.1), (nose - 3.05, 0.76, deck), STEEL),
-                slab((nose - 3.3, 0.55, 0.06), (nose - 2.95, 0.83, 0.1), STEEL),
+                slab((nose - 3.2, 0.62, 0.3), (nose - 3.05, 0.76, deck), STEEL),
+                slab((nose - 3.3, 0.55, 0.26), (nose - 2.95, 0.83, 0.3), STEEL),
                 *(slab((tail + 5.0, half - 0.08, z), (nose - 3.7, half - 0.03, z + 0.13), STEEL) for z in (0.5, 0.8)),
                 bar(
                     (axles[0] - 0.6, half - 0.22, 2 * r + 0.06),
@@ -592,14 +594,15 @@ def _container(low: float, high: float, half: float, deck: float, kind: Trailer)
         (low, half - 0.02),
     ]
     skins = [chamfered((low, -half + 0.06, deck), (high, half - 0.06, kind.height), 0.02, skin)]
-    walls = np.array([[(x, y, deck + 0.12), (x, y, kind.height - 0.1)] for x, y in outline])
-    quads = [np.stack([walls[i, 0], walls[i + 1, 0], walls[i + 1, 1], walls[i, 1]]) for i in range(len(walls) - 1)]
-    ribs = [pane(q, (0, 1), (0, 1), skin, 0.0005) for q in quads]
+    # One sheet: two triangles for each fold, front to rear.
+    sheet = np.array([(x, y, z) for x, y in outline for z in (deck + 0.12, kind.height - 0.1)])
+    fold = 2 * np.arange(len(outline) - 1)[:, None]
+    faces = np.concatenate([fold + np.array([0, 2, 3]), fold + np.array([0, 3, 1])])
     rails = [slab((low, half - 0.08, z), (high, half, z + 0.12), skin) for z in (deck, kind.height - 0.12)]
     rear = end_quad(low, -half, half, deck, kind.height, front=False)
     return [
         *skins,
-        *mirrored([*ribs, *rails]),
+        *mirrored([part_of(sheet, faces, skin), *rails]),
         *(pane(rear, (u, u + 0.012), (0.04, 0.96), STEEL, 0.04) for u in (0.15, 0.35, 0.64, 0.84)),
     ]
 

@@ -105,7 +105,7 @@ def _walking(person: Walker, phase: float) -> Pose:
     reach = person.stride * STANCE
     left, right = (_foot(build, reach, phase + shift) for shift in (0.0, 0.5))
     # The hips ride as high as the straighter leg lets them, lowest when both feet are down.
-    ride = 0.505 * h + 0.012 * h * -math.cos(4 * math.pi * phase)
+    ride = (0.5125 - 0.0155 * math.cos(4 * math.pi * phase)) * h
     sway = 0.035 * h
     swing = 0.13 * h * math.cos(2 * math.pi * phase)
     shoulder = ride + build.shoulder

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from worldloom.synth.coachwork import STEEL, TRIM, chamfered, end_quad, loft, pane
+from worldloom.synth.coachwork import STEEL, TRIM, chamfered, end_quad, loft, pane, reflector
 from worldloom.synth.figure import BAND
 from worldloom.synth.shapes import box, lathe, moved, slab, turned
 from worldloom.synth.world import Material, Part
 
 ORANGE = Material("cone", (0.8, 0.2, 0.02), roughness=0.6)
 RUBBER = Material("rubber foot", (0.04, 0.04, 0.04), roughness=0.9)
-RED = Material("reflector, red", (0.65, 0.03, 0.03), roughness=0.4)
-WHITE = Material("reflector, white", (0.82, 0.82, 0.8), roughness=0.4)
+RED = reflector("red", (0.65, 0.03, 0.03), 0.4)
+WHITE = reflector("white", (0.82, 0.82, 0.8), 0.4)
 CONCRETE = Material("concrete", (0.5, 0.49, 0.46), roughness=0.95)
 WARNING_LAMP = Material("warning lamp", (0.9, 0.55, 0.03), roughness=0.2, emission=(0.6, 0.3, 0.0))
 
