@@ -10,6 +10,8 @@ from worldloom.synth.sumo import Move
 EGO_EXTENT = (4.08, 1.73, 1.56)  # length, width, height in metres
 EGO_CENTRE = 1.40  # from the rear axle forward to the middle of the box
 EGO_FRONT = EGO_CENTRE + EGO_EXTENT[0] / 2  # from the rear axle to the front bumper
+# The four wheels touch the ground here, in the ego frame.
+WHEELS = ((0.0, 0.76), (0.0, -0.76), (2.59, 0.76), (2.59, -0.76))
 MAX_CURVATURE = 0.2  # 1/m; a turning circle of ten metres
 MAX_ACCELERATION = 4.0  # m/s²
 MAX_BRAKING = 9.0  # m/s²
@@ -83,6 +85,11 @@ def action_to(waypoint: Waypoint, speed: float, dt: float) -> Action:
     if speed + a * dt < 0:  # so short a way ends before dt does
         a = -(speed**2) / (2 * way)
     return Action(a, k)
+
+
+def ego_footprint(ego: Ego) -> tuple[float, float, float, float, float]:
+    """(x, y, yaw, length, width) of the box on the ground."""
+    return (*ego.centre, ego.yaw, EGO_EXTENT[0], EGO_EXTENT[1])
 
 
 def ego_from_body(body: Body) -> Ego:

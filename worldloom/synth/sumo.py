@@ -122,6 +122,11 @@ class Sumo:
         self._process.wait()
         self._folder.cleanup()
 
+    @property
+    def dead(self) -> bool:
+        """Whether it is closed or its process has ended."""
+        return self._process.stdin is None or self._process.stdin.closed
+
     def step(self, count: int = 1, moves: Sequence[Move] = (), look: bool = True) -> tuple[Reading, ...]:
         """Go on by `count` steps and read each of them, if `look`. The moves are for the first step."""
         calls = [

@@ -26,7 +26,7 @@ def _read(pipe: int, size: int) -> bytes:
     return data
 
 
-def _reply(pipe: int, value: object) -> None:
+def _reply(pipe: int, value: tuple) -> None:
     data = marshal.dumps(value)
     data = len(data).to_bytes(4, "little") + data
     while data:

@@ -1,0 +1,82 @@
+"""Rectangles on the ground, exactly: whether they overlap, how far apart they are, and when they will meet.
+
+A footprint is (x, y, yaw, length, width), x and y of its middle.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def corners(footprints: Float[Tensor, "n 5"]) -> Float[Tensor, "n 4 2"]:
+    """Front left, rear left, rear right, front right."""
+    x, y, yaw, length, width = footprints.unbind(-1)
+    ahead = torch.stack([yaw.cos(), yaw.sin()], -1) * length[:, None] / 2
+    left = torch.stack([-yaw.sin(), yaw.cos()], -1) * width[:, None] / 2
+    middle = torch.stack([x, y], -1)
+    return torch.stack([middle + ahead + left, middle - ahead + left, middle - ahead - left, middle + ahead - left], 1)
+
+
+def overlap(one: Float[Tensor, "n 5"], other: Float[Tensor, "n 5"]) -> Bool[Tensor, " n"]:
+    """Whether each pair shares an area, by separating axes: they are apart if and only if they are along some side."""
+    offset = other[:, :2] - one[:, :2]
+    apart = torch.zeros(len(one), dtype=torch.bool)
+    for yaw in (one[:, 2], other[:, 2]):
+        for axis in (torch.stack([yaw.cos(), yaw.sin()], -1), torch.stack([-yaw.sin(), yaw.cos()], -1)):
+            apart |= (offset * axis).sum(-1).abs() >= _reach(one, axis) + _reach(other, axis)
+    return ~apart
+
+
+def gap(one: Float[Tensor, "n 5"], other: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
+    """Shortest distance of each pair, 0 where they overlap.
+
+    Where two convex shapes are apart, a corner of one is nearest to a side of the other.
+    """
+    a, b = corners(one), corners(other)
+    nearest = torch.minimum(_to_sides(a, b), _to_sides(b, a))
+    return torch.where(overlap(one, other), 0.0, nearest)
+
+
+def time_to_collision(
+    one: Float[Tensor, "n 5"],
+    one_velocity: Float[Tensor, "n 2"],
+    other: Float[Tensor, "n 5"],
+    other_velocity: Float[Tensor, "n 2"],
+) -> Float[Tensor, " n"]:
+    """Seconds until each pair touches if both keep their velocity and heading: 0 if they overlap, inf if never.
+
+    Along each separating axis the pair overlaps during one interval of time; they touch when all four intervals do.
+    """
+    offset, velocity = other[:, :2] - one[:, :2], other_velocity - one_velocity
+    begin = offset.new_zeros(len(one))
+    end = offset.new_full((len(one),), math.inf)
+    for yaw in (one[:, 2], other[:, 2]):
+        for axis in (torch.stack([yaw.cos(), yaw.sin()], -1), torch.stack([-yaw.sin(), yaw.cos()], -1)):
+            distance, speed = (offset * axis).sum(-1), (velocity * axis).sum(-1)
+            reach = _reach(one, axis) + _reach(other, axis)
+            still = speed.abs() < 1e-9
+            safe = torch.where(still, 1.0, speed)
+            times = torch.stack([(-reach - distance) / safe, (reach - distance) / safe])
+            always = distance.abs() < reach
+            enter = torch.where(still, torch.where(always, 0.0, math.inf), times.amin(0))
+            leave = torch.where(still, math.inf, times.amax(0))
+            begin, end = torch.maximum(begin, enter), torch.minimum(end, leave)
+    return torch.where(begin < end, begin, math.inf)
+
+
+def _reach(footprints: Float[Tensor, "n 5"], axis: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
+    """Half of a footprint's shadow on a unit axis."""
+    yaw, length, width = footprints[:, 2], footprints[:, 3], footprints[:, 4]
+    ahead = axis[:, 0] * yaw.cos() + axis[:, 1] * yaw.sin()
+    left = axis[:, 1] * yaw.cos() - axis[:, 0] * yaw.sin()
+    return ahead.abs() * length / 2 + left.abs() * width / 2
+
+
+def _to_sides(points: Float[Tensor, "n 4 2"], polygon: Float[Tensor, "n 4 2"]) -> Float[Tensor, " n"]:
+    """Shortest distance of any of the points to any side of the polygon."""
+    start, side = polygon, polygon.roll(-1, dims=1) - polygon
+    along = points[:, :, None] - start[:, None]
+    share = ((along * side[:, None]).sum(-1) / (side * side).sum(-1)[:, None]).clamp(0, 1)
+    return (along - share[..., None] * side[:, None]).norm(dim=-1).flatten(1).amin(1)
