@@ -15,6 +15,7 @@
 #include "isa.h"
 #include "parallel.h"
 #include "sparse_cells.h"
+#include "voxel_rays.h"
 
 namespace nb = nanobind;
 using namespace wl;
@@ -404,7 +405,7 @@ void column_sum(In<float, 2> g, Out<float, 1> sum, int threads) {
 
 NB_MODULE(_native, m) {
   using namespace nb::literals;
-  m.doc() = "Native kernels of worldloom.ops: sparse convolution on the CPU.";
+  m.doc() = "Native kernels of worldloom.ops on the CPU: sparse convolution, and rays and points in voxel grids.";
   m.def("isa", [] { return std::string(isa_name(active_isa())); }, "The instruction set that runs.");
   m.def("check_sites", &check_sites, "sites"_a.noconvert(), "shape"_a, "batch_size"_a);
   m.def("neighbours", &neighbours, "sites"_a.noconvert(), "shape"_a, "batch_size"_a, "queries"_a.noconvert(),
@@ -419,4 +420,5 @@ NB_MODULE(_native, m) {
   m.def("weight_gradient", &weight_gradient, "x"_a.noconvert(), "g"_a.noconvert(), "start"_a.noconvert(),
         "source"_a.noconvert(), "target"_a.noconvert(), "dw"_a.noconvert(), "threads"_a);
   m.def("column_sum", &column_sum, "g"_a.noconvert(), "sum"_a.noconvert(), "threads"_a);
+  bind_voxel_rays(m);
 }
