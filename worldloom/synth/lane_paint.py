@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from jaxtyping import Float64
+from shapely.geometry.base import BaseGeometry
 
 from worldloom.synth.ground import PaintedArea, Ring, rings_of
 from worldloom.synth.roads import Edge, Lane, RoadMap
-from worldloom.synth.street_shapes import StreetShapes, beside, lane_area, line_length, stations
+from worldloom.synth.street_shapes import beside, lane_area, line_length, stations
 
 Points = Float64[np.ndarray, "p 2"]
 
@@ -47,8 +48,8 @@ def make_paint_style(seed: int) -> PaintStyle:
     )
 
 
-def paint_lanes(roads: RoadMap, shapes: StreetShapes, style: PaintStyle) -> list[PaintedArea]:
-    """Everything painted on a town's roads, and the stones of its kerbs."""
+def paint_lanes(roads: RoadMap, low: BaseGeometry, style: PaintStyle) -> list[PaintedArea]:
+    """Everything painted on a town's roads, and the stones of the kerbs around `low`, the area of carriageways."""
     outlines: dict[str, list[Ring]] = defaultdict(list)
     for edge in roads.edges:
         for lane in edge.lanes:
@@ -59,7 +60,7 @@ def paint_lanes(roads: RoadMap, shapes: StreetShapes, style: PaintStyle) -> list
     _arrows(roads, outlines)
     for crossing in roads.crossings:
         outlines["white"] += _zebra(crossing.centre, crossing.width, style.striped)
-    kerb = shapes.carriageway.boundary.buffer(0.16, quad_segs=2).difference(shapes.carriageway)
+    kerb = low.boundary.buffer(0.16, quad_segs=2).difference(low)
     order = ("bike", "white", "yellow")
     return [
         PaintedArea("kerb", tuple(rings_of(kerb))),

@@ -1,6 +1,7 @@
 """The roads of a town as areas: carriageways, sidewalks, verges, medians, islands, crossings."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -23,11 +24,16 @@ class StreetShapes:
     islands: BaseGeometry  # middles of roundabouts
     crossings: tuple[BaseGeometry, ...]  # one for each of the map's crossings
 
-    @property
+    @cached_property
     def whole(self) -> BaseGeometry:
         """All that belongs to the streets; what is left are blocks."""
-        parts = shapely.union_all([self.carriageway, self.sidewalk, self.verge, self.median, self.islands])
-        return shapely.buffer(shapely.buffer(parts, 0.3, join_style="mitre"), -0.3, join_style="mitre")
+        parts = [self.carriageway, self.sidewalk, self.verge, self.median, self.islands]
+        return _closed(shapely.union_all(parts), 0.3)
+
+    @cached_property
+    def clear_of(self) -> BaseGeometry:
+        """Crossings and what lies within 2 m of them: no driveway ends there."""
+        return shapely.union_all(self.crossings).buffer(2.0)
 
 
 def make_street_shapes(roads: RoadMap) -> StreetShapes:
@@ -36,15 +42,20 @@ def make_street_shapes(roads: RoadMap) -> StreetShapes:
     for edge in roads.edges:
         for lane in edge.lanes:
             by_use.setdefault("drive" if lane.use in ("bike", "park") else lane.use, []).append(lane_area(lane))
-    junctions = [shapely.make_valid(shapely.Polygon(j.outline)) for j in roads.junctions if len(j.outline) > 2]
-    corners = [shapely.make_valid(shapely.Polygon(area)) for area in roads.walking_areas if len(area) > 2]
-    sidewalk = _tidy(shapely.union_all([*by_use.get("walk", []), *corners]))
+    crossings = tuple(shapely.LineString(c.centre).buffer(c.width / 2, cap_style="flat") for c in roads.crossings)
+    junctions = shapely.union_all([shapely.make_valid(shapely.Polygon(j.outline)) for j in roads.junctions])
+    corners = shapely.union_all([shapely.make_valid(shapely.Polygon(a)) for a in roads.walking_areas if len(a) > 2])
+    ways = shapely.MultiLineString([c.via for c in roads.connections if len(c.via) > 1])
+    # Vehicles need their ways; between these is carriageway too, but what bulges out behind a sidewalk is not.
+    driven = _closed(shapely.union_all([ways.buffer(2.6), *crossings]), 5.0)
+    kept = corners.difference(ways.buffer(1.8))
+    inside = junctions.intersection(driven).difference(kept)
+    sidewalk = _tidy(shapely.union_all([*by_use.get("walk", []), kept, junctions.difference(inside)]))
     verge = _tidy(shapely.union_all(by_use.get("verge", []))).difference(sidewalk)
     median = _tidy(shapely.union_all(by_use.get("median", []))).difference(sidewalk)
     islands = shapely.union_all([shapely.Polygon(outline) for outline in roads.islands]).difference(sidewalk)
     raised = shapely.union_all([sidewalk, verge, median, islands])
-    carriageway = _tidy(shapely.union_all([*by_use.get("drive", []), *junctions]).difference(raised))
-    crossings = tuple(shapely.LineString(c.centre).buffer(c.width / 2, cap_style="flat") for c in roads.crossings)
+    carriageway = _tidy(shapely.union_all([*by_use.get("drive", []), inside]).difference(raised))
     return StreetShapes(carriageway, sidewalk, verge, median, islands, crossings)
 
 
@@ -95,6 +106,12 @@ def polygons_of(area: BaseGeometry) -> list[shapely.Polygon]:
     if not isinstance(area, shapely.MultiPolygon | shapely.GeometryCollection):
         return []
     return [polygon for part in area.geoms for polygon in polygons_of(part)]
+
+
+def _closed(area: BaseGeometry, reach: float) -> BaseGeometry:
+    """The area with gaps narrower than twice `reach` filled."""
+    wide = shapely.buffer(area, reach, join_style="mitre")
+    return shapely.buffer(wide, -reach, join_style="mitre")
 
 
 def _tidy(area: BaseGeometry) -> BaseGeometry:

@@ -1,17 +1,25 @@
 """Towns that stand: roads, ground, lots, and what is parked or at work there."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import shapely
 import torch
 from jaxtyping import Float
 from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
+from worldloom.geometry import compose, rotz
 from worldloom.synth.ground import DRIVEABLE, OTHER_FLAT, SIDEWALK, TERRAIN, Ground, Patch, make_ground
 from worldloom.synth.ground_mesh import ground_thing
 from worldloom.synth.lane_paint import make_paint_style, paint_lanes
+from worldloom.synth.lots import Lots, make_lots
+from worldloom.synth.parking import park_along_kerbs
+from worldloom.synth.placements import Placement, Spot
+from worldloom.synth.planting import make_flora
+from worldloom.synth.road_users import road_user_extent
 from worldloom.synth.roads import RoadMap, make_roads
 from worldloom.synth.sky import Sky
 from worldloom.synth.street_shapes import StreetShapes, make_street_shapes
@@ -46,6 +54,7 @@ class Town:
     seed: int
     roads: RoadMap
     shapes: StreetShapes
+    lots: Lots
     ground: Ground
     low: BaseGeometry  # the area at the height of carriageways
     things: tuple[Thing, ...]  # buildings, plants, street furniture; the ground is not among them
@@ -86,19 +95,51 @@ def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> 
     """
     roads = make_roads(seed, kind, size)
     shapes = make_street_shapes(roads)
-    low = shapes.carriageway
     bounds = (
         roads.bounds[0] - MARGIN,
         roads.bounds[1] - MARGIN,
         roads.bounds[2] + MARGIN,
         roads.bounds[3] + MARGIN,
     )
+    flora = make_flora(seed)
+    lots = make_lots(shapes, bounds, flora, seed)
     patches = [
+        *(patch for patch in lots.patches if patch.raised),
         Patch(shapes.verge, TERRAIN, True),
         Patch(shapes.islands, TERRAIN, True),
         Patch(shapes.median, OTHER_FLAT, True),
         Patch(shapes.sidewalk, SIDEWALK, True),
         Patch(shapes.carriageway, DRIVEABLE, False),
+        *(patch for patch in lots.patches if not patch.raised),
     ]
-    ground = make_ground(bounds, patches, paint_lanes(roads, shapes, make_paint_style(seed)), roads.relief)
-    return Town(seed, roads, shapes, ground, low, (), (), (), ())
+    low = shapely.union_all([shapes.carriageway, lots.car_parks])
+    paint = [*paint_lanes(roads, low, make_paint_style(seed)), *lots.paint]
+    ground = make_ground(bounds, patches, paint, roads.relief)
+    things = _set_up(lots.placements, ground)
+    parked = _stand([*park_along_kerbs(roads, seed), *lots.parked], ground)
+    return Town(seed, roads, shapes, lots, ground, low, things, parked, (), ())
+
+
+def _set_up(placements: Sequence[Placement], ground: Ground) -> tuple[Thing, ...]:
+    """Things upright on the ground."""
+    xy = torch.tensor([placement.xy for placement in placements], dtype=torch.float64).reshape(-1, 2)
+    yaw = torch.tensor([placement.yaw for placement in placements], dtype=torch.float64)
+    frames = compose(rotz(yaw), torch.cat([xy, ground.height(xy)[:, None]], -1)).float()
+    return tuple(
+        replace(placement.thing, world_from_thing=frame @ placement.thing.world_from_thing)
+        for placement, frame in zip(placements, frames, strict=True)
+    )
+
+
+def _stand(spots: Sequence[Spot], ground: Ground) -> tuple[StandingUser, ...]:
+    """Road users on the slope."""
+    if not spots:
+        return ()
+    xy = torch.tensor([spot.xy for spot in spots], dtype=torch.float64)
+    lift = ground.height(xy) - ground.relief.height(xy)
+    yaw = torch.tensor([spot.yaw for spot in spots], dtype=torch.float64)
+    frames = ground.relief.world_from_ground(xy, yaw, lift).float()
+    return tuple(
+        StandingUser(spot.kind, spot.variant, frame, road_user_extent(spot.kind, spot.variant))
+        for spot, frame in zip(spots, frames, strict=True)
+    )
