@@ -39,15 +39,15 @@ class Assembly:
         self._pieces.setdefault((id(material), smooth), []).append((vertices, np.asarray(faces)))
 
     def quads(self, material: Material, corners: Array) -> None:
-        """Planar quads (..., 4, 3), counter-clockwise from where they are seen. Quads without an area are left out."""
+        """Planar quads (..., 4, 3), counter-clockwise from where they are seen. What has no area is left out."""
         corners = np.asarray(corners, dtype=float).reshape(-1, 4, 3)
-        area = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-        corners = corners[np.linalg.norm(area, axis=1) > 1e-7]
-        if not len(corners):
-            return
-        first = 4 * np.arange(len(corners))[:, None]
-        faces = np.concatenate([first + np.array([0, 1, 2]), first + np.array([0, 2, 3])])
-        self.triangles(material, corners.reshape(-1, 3), _with_area(corners.reshape(-1, 3), faces))
+        # Most quads are whole; the few that are triangles or less are told by the area of each half.
+        first = _doubled_area(corners[:, 0], corners[:, 1], corners[:, 2]) > 1e-7
+        second = _doubled_area(corners[:, 0], corners[:, 2], corners[:, 3]) > 1e-7
+        start = 4 * np.arange(len(corners))[:, None]
+        faces = np.concatenate([start[first] + np.array([0, 1, 2]), start[second] + np.array([0, 2, 3])])
+        if len(faces):
+            self.triangles(material, corners.reshape(-1, 3), faces)
 
     def boxes(self, material: Material, low: Array, high: Array) -> None:
         """Boxes between corners (..., 3) that broadcast against each other."""
@@ -56,7 +56,11 @@ class Assembly:
         size = high - low
         solid = (size > 1e-6).all(axis=1)
         low, size = low[solid], size[solid]
-        self.quads(material, low[:, None, None] + _BOX * size[:, None, None])
+        if len(low):
+            corners = low[:, None, None] + _BOX * size[:, None, None]
+            start = 4 * np.arange(6 * len(low))[:, None]
+            faces = np.concatenate([start + np.array([0, 1, 2]), start + np.array([0, 2, 3])])
+            self.triangles(material, corners.reshape(-1, 3), faces)
 
     def part(self, part: Part) -> None:
         """A shape made elsewhere, in the frame of the moment."""
@@ -91,6 +95,7 @@ def triangle_count(parts: Sequence[Part]) -> int:
     return sum(len(part.faces) for part in parts)
 
 
-def _with_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    return faces[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-7]
+def _doubled_area(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    # Written out: numpy's cross product costs more than all else for the few quads that a window has.
+    (ux, uy, uz), (vx, vy, vz) = (b - a).T, (c - a).T
+    return np.sqrt((uy * vz - uz * vy) ** 2 + (uz * vx - ux * vz) ** 2 + (ux * vy - uy * vx) ** 2)
