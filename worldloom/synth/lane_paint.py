@@ -60,7 +60,7 @@ def paint_lanes(roads: RoadMap, low: BaseGeometry, style: PaintStyle) -> list[Pa
     _arrows(roads, outlines)
     for crossing in roads.crossings:
         outlines["white"] += _zebra(crossing.centre, crossing.width, style.striped)
-    kerb = low.boundary.buffer(0.16, quad_segs=2).difference(low)
+    kerb = low.boundary.buffer(0.25, quad_segs=2).difference(low)
     order = ("bike", "white", "yellow")
     return [
         PaintedArea("kerb", tuple(rings_of(kerb))),

@@ -31,7 +31,7 @@ def make_flora(seed: int) -> Flora:
     rng = np.random.default_rng((seed, 0xF1024))
     kinds = _SOUTHERN if rng.uniform() < 0.3 else _NORTHERN
     chosen = tuple(str(kind) for kind in rng.choice(kinds, 5, replace=False))
-    street = str(rng.choice(("palm", "round", "oak") if kinds is _SOUTHERN else ("round", "oak", "poplar", "birch")))
+    street = str(rng.choice(("palm", "round") if kinds is _SOUTHERN else ("round", "poplar", "birch")))
     return Flora(street, chosen, float(rng.choice([0.0, 0.1, 0.6], p=(0.4, 0.4, 0.2))))
 
 

@@ -137,7 +137,7 @@ def _along(edge: Edge, row: _Row, lamps: tuple[float, float, float], flora: Flor
     if side.verge or side.width > 2.8:
         spacing = float(rng.choice([7.0, 9.0, 12.0]))
         kept = rng.uniform(0.55, 1.0) if side.verge else rng.uniform(0.0, 0.9)
-        tall = float(rng.integers(6, 11))
+        tall = float(rng.integers(8, 13))  # high enough for trucks to pass under the crowns
         for at in np.arange(rng.uniform(4, 9), row.length - 6, spacing):
             if rng.uniform() < kept:
                 thing = tree(int(rng.integers(3)), flora.street, tall + float(rng.integers(-1, 2)), flora.autumn)

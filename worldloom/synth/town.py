@@ -22,7 +22,9 @@ from worldloom.synth.planting import make_flora
 from worldloom.synth.road_users import road_user_extent
 from worldloom.synth.roads import RoadMap, make_roads
 from worldloom.synth.sky import Sky
+from worldloom.synth.street_furniture import furnish_streets
 from worldloom.synth.street_shapes import StreetShapes, make_street_shapes
+from worldloom.synth.work_zones import Closure, make_work_zones
 from worldloom.synth.world import Thing, World
 
 MARGIN = 60.0  # metres of ground beyond the outermost lanes
@@ -36,15 +38,6 @@ class StandingUser:
     variant: int
     world_from_user: Float[Tensor, "4 4"]  # origin on the ground under the middle of the box, x forward
     extent: tuple[float, float, float]  # length, width, height
-
-
-@dataclass(frozen=True)
-class Closure:
-    """A part of a lane that a work zone blocks."""
-
-    lane_id: str
-    start: float  # metres along the lane, as SUMO counts
-    end: float
 
 
 @dataclass(frozen=True)
@@ -102,7 +95,7 @@ def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> 
         roads.bounds[3] + MARGIN,
     )
     flora = make_flora(seed)
-    lots = make_lots(shapes, bounds, flora, seed)
+    lots, works = make_lots(shapes, bounds, flora, seed), make_work_zones(roads, seed)
     patches = [
         *(patch for patch in lots.patches if patch.raised),
         Patch(shapes.verge, TERRAIN, True),
@@ -111,13 +104,16 @@ def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> 
         Patch(shapes.sidewalk, SIDEWALK, True),
         Patch(shapes.carriageway, DRIVEABLE, False),
         *(patch for patch in lots.patches if not patch.raised),
+        *works.patches,
     ]
     low = shapely.union_all([shapes.carriageway, lots.car_parks])
-    paint = [*paint_lanes(roads, low, make_paint_style(seed)), *lots.paint]
+    paint = [*paint_lanes(roads, low, make_paint_style(seed)), *lots.paint, *works.paint]
     ground = make_ground(bounds, patches, paint, roads.relief)
-    things = _set_up(lots.placements, ground)
-    parked = _stand([*park_along_kerbs(roads, seed), *lots.parked], ground)
-    return Town(seed, roads, shapes, lots, ground, low, things, parked, (), ())
+    along = furnish_streets(roads, shapes, lots.car_parks, flora, seed)
+    things = _set_up([*lots.placements, *along, *works.heaps], ground)
+    kerbside = [spot for spot in park_along_kerbs(roads, seed) if works.area.distance(shapely.Point(spot.xy)) > 4]
+    parked, at_work = _stand([*kerbside, *lots.parked], ground), _stand(works.spots, ground)
+    return Town(seed, roads, shapes, lots, ground, low, things, parked, at_work, works.closures)
 
 
 def _set_up(placements: Sequence[Placement], ground: Ground) -> tuple[Thing, ...]:
