@@ -46,7 +46,7 @@ class Surface:
     albedo: Float[Tensor, "n 3"]  # linear, [0, 1]
     roughness: Float[Tensor, " n"]
     metallic: Float[Tensor, " n"]
-    emission: Float[Tensor, "n 3"]  # radiance
+    emission: Float[Tensor, "n 3"]  # radiance; 0 from behind
     instance: Int[Tensor, " n"]  # number of the thing in its world
     semantic: Int[Tensor, " n"]  # number in SEMANTICS
 
@@ -117,8 +117,10 @@ class Caster:
         self.in_chunks(len(o), work)
         return torch.from_numpy(result)
 
-    def surface(self, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], hits: Hits) -> Surface:
-        """Points, normals and materials at the hits of these rays.
+    def surface(
+        self, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], hits: Hits, textures: bool = True
+    ) -> Surface:
+        """Points, normals and materials at the hits of these rays; without textures albedo is a material's mean.
 
         Raises:
             InputError: if a pattern or a `semantic_at` answers with another shape, or an id that is not in SEMANTICS.
@@ -130,11 +132,12 @@ class Caster:
         unit = torch.nn.functional.normalize(directions[at].float(), dim=-1)
         far = origins[at].double() + hits.distance[at, None].double() * _unit(directions[at].double())
         face_normal = soup.planes[face, :3].float()
-        face_normal = torch.where((face_normal * unit).sum(-1, keepdim=True) > 0, -face_normal, face_normal)
+        behind = (face_normal * unit).sum(-1, keepdim=True) > 0
+        face_normal = torch.where(behind, -face_normal, face_normal)
         normal = self._shading_normal(face, hits.barycentric[at], face_normal, unit)
         thing, material = soup.thing[face], soup.material[face]
         albedo = soup.colour[material]
-        for number, which in _groups(material, soup.patterned):
+        for number, which in _groups(material, soup.patterned) if textures else ():
             pattern = soup.materials[number].pattern
             assert pattern is not None
             albedo[which] = _painted(pattern, soup, soup.materials[number], thing[which], far[which], face[which])
@@ -156,7 +159,7 @@ class Caster:
             albedo=spread(albedo),
             roughness=spread(soup.roughness[material]),
             metallic=spread(soup.metallic[material]),
-            emission=spread(soup.emission[material]),
+            emission=spread(soup.emission[material] * ~behind),
             instance=spread(thing, -1),
             semantic=spread(semantic, SKY),
         )

@@ -48,25 +48,25 @@ class Soup:
 
     @cached_property
     def semantic(self) -> Int[Tensor, " t"]:
-        return torch.tensor([SEMANTICS.index(thing.semantic) for thing in self.things])
+        return torch.tensor([SEMANTICS.index(thing.semantic) for thing in self.things], dtype=torch.int64)
 
     @cached_property
     def mapped(self) -> Bool[Tensor, " t"]:
         """Which things say what is where."""
-        return torch.tensor([thing.semantic_at is not None for thing in self.things])
+        return torch.tensor([thing.semantic_at is not None for thing in self.things], dtype=torch.bool)
 
     @cached_property
     def patterned(self) -> Bool[Tensor, " k"]:
         """Which materials differ from place to place."""
-        return torch.tensor([material.pattern is not None for material in self.materials])
+        return torch.tensor([material.pattern is not None for material in self.materials], dtype=torch.bool)
 
     @cached_property
     def colour(self) -> Float[Tensor, "k 3"]:
-        return torch.tensor([material.colour for material in self.materials], dtype=torch.float32)
+        return torch.tensor([material.colour for material in self.materials], dtype=torch.float32).reshape(-1, 3)
 
     @cached_property
     def emission(self) -> Float[Tensor, "k 3"]:
-        return torch.tensor([material.emission for material in self.materials], dtype=torch.float32)
+        return torch.tensor([material.emission for material in self.materials], dtype=torch.float32).reshape(-1, 3)
 
     @cached_property
     def roughness(self) -> Float[Tensor, " k"]:
