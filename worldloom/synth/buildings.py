@@ -113,6 +113,7 @@ def dress_front(
     through: float = 0.0,
     foundation: float = 0.5,
     ground_floor: bool = True,
+    crowned: bool = True,
 ) -> None:
     """One side of a building in the frame of the moment, with windows in bays; the `main` one also has doors."""
     height = building_height(style, storeys)
@@ -130,7 +131,7 @@ def dress_front(
             assembly.boxes(style.trim, (-0.02, 0.0, z - 0.12), (0.09, width, z + 0.06))
     if main and style.timbers and storeys > 1:
         _timbers(assembly, style, upper, width, floors)
-    if main and style.cornice > 0:
+    if main and crowned and style.cornice > 0:
         cornice(assembly, style.trim, width, height, style.cornice)
     if main and width > 5:
         downpipe(assembly, style.iron, 0.3, 0.0, height - 0.4)

@@ -25,7 +25,7 @@ def wall_coordinates(
     return u, v
 
 
-def brick(seed: int, colour: Colour, mortar: Colour = (0.42, 0.40, 0.36), course: float = 0.075) -> Material:
+def brick(seed: int, colour: Colour, mortar: Colour = (0.30, 0.28, 0.25), course: float = 0.075) -> Material:
     """Bricks in running bond: each of its own tone, soot in clouds, and streaks below ledges."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -40,7 +40,8 @@ def brick(seed: int, colour: Colour, mortar: Colour = (0.42, 0.40, 0.36), course
         rough = 0.86 + 0.28 * noise(p * 40, seed, 2)
         bricks = p.new_tensor(colour) * (shade * rough)[:, None]
         bricks[:, 0] *= 0.93 + 0.14 * hash01(cell, seed + 2)
-        surface = torch.where(joint[:, None], p.new_tensor(mortar) * rough[:, None], bricks)
+        grout = 0.5 * (p.new_tensor(mortar) + p.new_tensor(colour)) * rough[:, None]
+        surface = torch.where(joint[:, None], grout, bricks)
         return surface * _weather(p, seed)[:, None]
 
     return Material("brick", colour, pattern, 0.9)

@@ -76,8 +76,9 @@ def make_tree(seed: int, kind: str, height: float | int, detail: str = "full", a
     rng = np.random.default_rng([seed, TREE_KINDS.index(kind)])
     assembly, tall = Assembly(), float(height)
     colours = _AUTUMN if kind in _LEAFY and rng.random() < autumn else _GREENS.get(kind, _AUTUMN)
-    green = toned(srgb(colours[rng.integers(len(colours))]), rng.uniform(0.8, 1.2))
-    leaves = foliage_material(seed, green)
+    green = toned(srgb(colours[rng.integers(len(colours))]), rng.uniform(1.0, 1.4))
+    # Solids show no gaps and no shade between leaves, so they start darker.
+    leaves = foliage_material(seed, green if detail == "full" else toned(green, 0.65))
     wood = bark(seed, toned(srgb("#6a5a4a"), rng.uniform(0.6, 1.2)), birch=kind == "birch")
     if detail == "coarse":
         _coarse(assembly, rng, kind, tall, wood, leaves)
@@ -272,14 +273,14 @@ def _leaf_tree(
         return
     clusters.append(spine[-1] + [0, 0, 0.04 * tall])
     centres = np.array(clusters)
-    count = int(np.clip(260 * tall, 1400, 3400))
+    count = int(np.clip(420 * tall, 2400, 4600))
     spread = tall * wide * (0.30 if kind != "poplar" else 0.5)
     flat = 0.45 if kind == "pine" else 0.75
-    at = centres[rng.integers(len(centres), size=count)] + rng.normal(0, 0.55, (count, 3)) * spread * [1, 1, flat]
+    at = centres[rng.integers(len(centres), size=count)] + rng.normal(0, 0.6, (count, 3)) * spread * [1, 1, flat]
     at = at[at[:, 2] > 0.55 * first * tall]
     crown = np.array([*spine[3, :2], tall * (0.5 + first / 2)])
     out = at - crown
-    size = leaf * (tall / 9) ** 0.4
+    size = 1.55 * leaf * (tall / 9) ** 0.6
     _cards(assembly, leaves, rng, at, _outward(out) + _UP / 2, size, 0.28 if kind == "pine" else 0.62)
     if kind == "orchard":
         fruit = Material("fruit", srgb(("#b5382a", "#d8a02a", "#c96a2a")[rng.integers(3)]), None, 0.4)
@@ -317,7 +318,7 @@ def _palm(assembly: Assembly, rng: np.random.Generator, tall: float, wood: Mater
     lean = rng.uniform(-0.12, 0.12, 2) * tall
     trunk_top = 0.78 * tall
     path = [(*(lean * t**1.6), trunk_top * t - 0.2 * (t == 0)) for t in np.linspace(0, 1, 8)]
-    _trunk(assembly, wood, path, [0.035 * tall * (1.25 - 0.5 * t) for t in np.linspace(0, 1, 8)], 10)
+    _trunk(assembly, wood, path, [0.02 * tall * (1.25 - 0.5 * t) for t in np.linspace(0, 1, 8)], 10)
     top = np.array(path[-1])
     fronds = int(rng.integers(14, 20))
     for k in range(fronds):

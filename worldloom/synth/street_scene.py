@@ -17,12 +17,7 @@ from worldloom.synth.facades import bays, pierce
 from worldloom.synth.ground_textures import asphalt, cobbles, grass, paving, road_paint, soil
 from worldloom.synth.ground_zones import Height, Zone, grid_lines, kerbs, zoned_ground
 from worldloom.synth.noise import noise
-from worldloom.synth.plants import make_bush, make_hedge, make_tree
-from worldloom.synth.relief import make_relief
-from worldloom.synth.road_users import NUM_VARIANTS, RIDERLESS, STANDING, make_road_user, road_user_extent
-from worldloom.synth.site import Site, footprint
-from worldloom.synth.skies import weather
-from worldloom.synth.street_furniture import (
+from worldloom.synth.outdoor_furniture import (
     make_bench,
     make_bike_rack,
     make_bin,
@@ -39,6 +34,11 @@ from worldloom.synth.street_furniture import (
     make_utility_pole,
     make_wire,
 )
+from worldloom.synth.plants import make_bush, make_hedge, make_tree
+from worldloom.synth.relief import make_relief
+from worldloom.synth.road_users import NUM_VARIANTS, RIDERLESS, STANDING, make_road_user, road_user_extent
+from worldloom.synth.site import Site, footprint
+from worldloom.synth.skies import weather
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Thing, World
 
