@@ -24,7 +24,7 @@ from worldloom.synth.coachwork import (
     pane,
     side_quad,
 )
-from worldloom.synth.shapes import box, cylinder, lathe, moved, slab, tube, turned
+from worldloom.synth.shapes import Number, Triple, box, cylinder, lathe, moved, slab, tube, turned
 from worldloom.synth.world import Colour, Material, Part
 
 YELLOW: Colour = (0.75, 0.45, 0.02)
@@ -39,7 +39,7 @@ class Machine:
 
     style: str  # "excavator", "loader", "roller" or "dumper"
     colour: Colour
-    work: float = 0.5
+    work: Number = 0.5
 
 
 MACHINES = (
@@ -60,7 +60,7 @@ def machine(kind: Machine) -> list[Part]:
     return makers[kind.style](kind)
 
 
-def _operator_cab(low: tuple[float, float, float], high: tuple[float, float, float], skin: Material) -> list[Part]:
+def _operator_cab(low: Triple, high: Triple, skin: Material) -> list[Part]:
     """A cab that is mostly window, with a beacon on its roof."""
     (x0, y0, z0), (x1, y1, z1) = low, high
     sill = z0 + 0.35 * (z1 - z0)
@@ -100,7 +100,7 @@ def _excavator(kind: Machine) -> list[Part]:
     tip = knee + np.array([1.75 - 0.2 * lift, 0, -0.25 - 0.1 * lift])
     wrist = tip + np.array([0.35 - 0.9 * lift, 0, -1.55 + 0.45 * lift])
 
-    def beside(point: np.ndarray, dx: float, dz: float) -> tuple[float, float, float]:
+    def beside(point: np.ndarray, dx: Number, dz: Number) -> Triple:
         return float(point[0]) + dx, 0.0, float(point[2]) + dz
 
     boom = [beside(point, 0, 0) for point in (foot, knee, tip, wrist)]
@@ -123,19 +123,19 @@ def _excavator(kind: Machine) -> list[Part]:
     ]
 
 
-def _stadium(half: float, r: float) -> list[tuple[float, float]]:
+def _stadium(half: Number, r: Number) -> list[tuple[float, float]]:
     right = [
         (half - r + r * math.cos(a), r + r * math.sin(a)) for a in np.linspace(-math.pi / 2, math.pi / 2, 7).tolist()
     ]
     return [*right, *((-x, 2 * r - z) for x, z in right)]
 
 
-def _track_rings(outline: list[tuple[float, float]], shift: float, y0: float, y1: float) -> list[np.ndarray]:
+def _track_rings(outline: list[tuple[float, float]], shift: Number, y0: Number, y1: Number) -> list[np.ndarray]:
     """Rings along +y; seen along +y, counter-clockwise runs from z to x, so the outline is turned about."""
     return [np.array([(shift + x, y, z) for x, z in outline[::-1]]) for y in (y0, y1)]
 
 
-def _bucket(wrist: np.ndarray, size: float, width: float, curl: float) -> list[Part]:
+def _bucket(wrist: np.ndarray, size: Number, width: Number, curl: Number) -> list[Part]:
     """A bucket that hangs below the wrist, open towards the machine."""
     outline = [
         (0.05, 0.1),

@@ -1,13 +1,14 @@
 """The human figure: a skeleton posed by where hands and feet are, and clothes on it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+import torch
 
 from worldloom.synth.coachwork import loft, reflector
-from worldloom.synth.shapes import box, ellipsoid, lathe, moved, tube, turned
+from worldloom.synth.shapes import Number, Triple, box, ellipsoid, lathe, moved, tube, turned
 from worldloom.synth.world import Colour, Material, Part
 
 HIGH_VIS = reflector("vest", (0.75, 0.8, 0.05), 0.7)
@@ -59,13 +60,13 @@ class Build:
 class Pose:
     """Where a body is, metres, x forward; elbows and knees follow. Pairs are (left, right)."""
 
-    hips: tuple[float, float, float]
-    lean: float  # of the spine, forward, radians
-    ankles: tuple[tuple[float, float, float], tuple[float, float, float]]
-    toes: tuple[float, float]  # pitch of the soles, positive with the toes down
-    hands: tuple[tuple[float, float, float], tuple[float, float, float]]
-    knees_out: float = 0.0  # how much knees point aside
-    elbows_out: float = 0.15
+    hips: Triple
+    lean: Number  # of the spine, forward, radians
+    ankles: tuple[Triple, Triple]
+    toes: tuple[Number, Number]  # pitch of the soles, positive with the toes down
+    hands: tuple[Triple, Triple]
+    knees_out: Number = 0.0  # how much knees point aside
+    elbows_out: Number = 0.15
 
 
 def two_bones(start: np.ndarray, end: np.ndarray, first: float, second: float, towards: np.ndarray) -> np.ndarray:
@@ -120,10 +121,22 @@ def figure(build: Build, pose: Pose) -> list[Part]:
         reach = elbow + (wrist - elbow) * min(1.0, 0.157 * h / max(float(np.linalg.norm(wrist - elbow)), 1e-6))
         parts.append(tube(_points(shoulder, elbow, reach), [0.029 * h * g, 0.025 * h * g, 0.018 * h], sleeves, 6))
         palm = reach + 0.035 * h * (reach - elbow) / max(float(np.linalg.norm(reach - elbow)), 1e-6)
-        parts.append(ellipsoid((0.024 * h, 0.018 * h, 0.026 * h), _triple(palm), skin(build.face), 6, 4))
+        parts.append(_ball((0.024 * h, 0.018 * h, 0.026 * h), _triple(palm), skin(build.face), 6, 4))
     if build.garment in ("skirt", "coat"):
         parts.append(_skirt(build, pose, hips))
     return parts
+
+
+@cache
+def _unit_ball(material: Material, sides: int, rings: int) -> Part:
+    return ellipsoid((1, 1, 1), (0, 0, 0), material, sides, rings)
+
+
+def _ball(half: Triple, centre: Triple, material: Material, sides: int, rings: int) -> Part:
+    """`ellipsoid`, from a ball that is kept: figures are made by the hundred."""
+    ball = _unit_ball(material, sides, rings)
+    scale, shift = (torch.tensor(values, dtype=torch.float32) for values in (half, centre))
+    return replace(ball, vertices=ball.vertices * scale + shift)
 
 
 def _torso(
@@ -171,26 +184,22 @@ def _head(build: Build, neck: np.ndarray, lean: float) -> list[Part]:
     x, y, z = centre
     parts = [
         tube(_points(neck - 0.01 * h * up, centre), 0.03 * h, skin(build.face), 6),
-        ellipsoid((0.78 * size, 0.64 * size, size), _triple(centre), skin(build.face), 10, 7),
-        ellipsoid((0.12 * size, 0.1 * size, 0.2 * size), (x + 0.78 * size, y, z - 0.1 * size), skin(build.face), 4, 3),
+        _ball((0.78 * size, 0.64 * size, size), _triple(centre), skin(build.face), 10, 7),
+        _ball((0.12 * size, 0.1 * size, 0.2 * size), (x + 0.78 * size, y, z - 0.1 * size), skin(build.face), 4, 3),
     ]
     cover = cloth(build.hair)
     if build.head == "helmet":
         shell = Material("helmet", build.helmet, roughness=0.25)
-        parts.append(ellipsoid((size, 0.85 * size, 0.8 * size), (x - 0.02 * size, y, z + 0.38 * size), shell, 10, 6))
+        parts.append(_ball((size, 0.85 * size, 0.8 * size), (x - 0.02 * size, y, z + 0.38 * size), shell, 10, 6))
     else:
         parts.append(
-            ellipsoid((0.82 * size, 0.72 * size, 0.85 * size), (x - 0.16 * size, y, z + 0.27 * size), cover, 10, 6)
+            _ball((0.82 * size, 0.72 * size, 0.85 * size), (x - 0.16 * size, y, z + 0.27 * size), cover, 10, 6)
         )
     if build.head == "long hair":
-        parts.append(
-            ellipsoid((0.35 * size, 0.68 * size, 0.95 * size), (x - 0.5 * size, y, z - 0.35 * size), cover, 8, 5)
-        )
+        parts.append(_ball((0.35 * size, 0.68 * size, 0.95 * size), (x - 0.5 * size, y, z - 0.35 * size), cover, 8, 5))
     if build.head == "cap":
         peak = cloth(build.top)
-        parts.append(
-            ellipsoid((0.84 * size, 0.74 * size, 0.6 * size), (x - 0.1 * size, y, z + 0.5 * size), peak, 10, 5)
-        )
+        parts.append(_ball((0.84 * size, 0.74 * size, 0.6 * size), (x - 0.1 * size, y, z + 0.5 * size), peak, 10, 5))
         parts.append(box((0.6 * size, 1.0 * size, 0.08 * size), (x + 0.85 * size, y, z + 0.42 * size), peak))
     return parts
 
@@ -226,16 +235,16 @@ def _skirt(build: Build, pose: Pose, hips: np.ndarray) -> Part:
     return loft(rings, material, True)
 
 
-def _points(*points: np.ndarray) -> list[tuple[float, float, float]]:
+def _points(*points: np.ndarray) -> list[Triple]:
     return [_triple(p) for p in points]
 
 
-def _triple(point: np.ndarray) -> tuple[float, float, float]:
+def _triple(point: np.ndarray) -> Triple:
     x, y, z = (float(value) for value in point)
     return x, y, z
 
 
-def umbrella(hand: tuple[float, float, float], top: float, colour: Colour) -> list[Part]:
+def umbrella(hand: Triple, top: float, colour: Colour) -> list[Part]:
     """An open umbrella over a hand."""
     x, y, z = hand
     canopy = lathe([(0.0, -0.02), (0.5, -0.22), (0.52, -0.21), (0.3, -0.06), (0.0, 0.0)], cloth(colour), 10, False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from worldloom.synth.coachwork import TYRE, chamfered
 from worldloom.synth.figure import Build, Pose, cloth, figure, umbrella
-from worldloom.synth.shapes import Number, cylinder, ellipsoid, moved, tube, turned
+from worldloom.synth.shapes import Number, Triple, cylinder, ellipsoid, moved, tube, turned
 from worldloom.synth.world import Colour, Part
 
 STANCE = 0.6  # share of a walking cycle that a foot is on the ground
@@ -79,7 +79,7 @@ def walker(person: Walker, phase: Number | None) -> list[Part]:
     return [*figure(person.build, pose), *_carried(person, pose)]
 
 
-def _foot(build: Build, reach: float, phase: float) -> tuple[float, float, float]:
+def _foot(build: Build, reach: float, phase: float) -> Triple:
     """x and height of an ankle, and the pitch of its sole, at a phase of its own cycle.
 
     On the ground the foot stays where it is while the body goes on; the heel rises at the end. Then it swings.
@@ -136,9 +136,7 @@ def _standing(person: Walker) -> Pose:
     )
 
 
-def _hands(
-    person: Walker, hands: tuple[tuple[float, float, float], tuple[float, float, float]], shoulder: float
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+def _hands(person: Walker, hands: tuple[Triple, Triple], shoulder: float) -> tuple[Triple, Triple]:
     """Hands that hold something do not swing."""
     h = person.build.height
     if person.carries == "umbrella":

@@ -46,7 +46,7 @@ def make_road_user(kind: str, variant: int, phase: float | int = 0.0) -> Thing:
         ValueError: no such kind or variant.
     """
     _check(kind, variant)
-    return _cached(kind, variant, _step(kind, phase))
+    return _cached(kind, variant, _step(kind, variant, phase))
 
 
 def road_user_extent(kind: str, variant: int) -> tuple[float, float, float]:
@@ -88,8 +88,8 @@ def _check(kind: str, variant: int) -> None:
         raise ValueError(f"variant of {kind} must be 0..{NUM_VARIANTS[kind] - 1}, got {variant}")
 
 
-def _step(kind: str, phase: float | int) -> int | None:
-    if kind == "bicycle":
+def _step(kind: str, variant: int, phase: float | int) -> int | None:
+    if kind == "bicycle" and variant not in RIDERLESS[kind]:
         return round(max(phase, 0) * PHASES) % PHASES
     if kind == "pedestrian" and phase >= 0:
         return round(phase * PHASES) % PHASES
@@ -107,7 +107,8 @@ def _cached(kind: str, variant: int, step: int | None) -> Thing:
 @cache
 def _box(kind: str, variant: int) -> tuple[tuple[float, float], tuple[float, float, float]]:
     """Middle (x, y) of the box over all phases in the maker's frame, and its size."""
-    steps = {"pedestrian": [None, *range(PHASES)], "bicycle": list(range(PHASES))}.get(kind, [None])
+    phases = [STANDING, *(step / PHASES for step in range(PHASES))]
+    steps = dict.fromkeys(_step(kind, variant, phase) for phase in phases)
     boxes = [bounds(_parts(kind, variant, step)) for step in steps]
     low, high = torch.stack([b[0] for b in boxes]), torch.stack([b[1] for b in boxes])
     height = float((high[:, 2] - low[:, 2]).max())

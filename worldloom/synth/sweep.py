@@ -10,10 +10,11 @@ from torch import Tensor
 
 from worldloom.geometry import compose
 from worldloom.synth.cast import Caster, Surface
-from worldloom.synth.coachwork import is_reflector
+from worldloom.synth.coachwork import TRIM, is_reflector, mirrored
 from worldloom.synth.rig import Rig
+from worldloom.synth.shapes import slab
 from worldloom.synth.sky import Sky
-from worldloom.synth.vehicles import OWN_CAR, car
+from worldloom.synth.vehicles import CarBody, car
 from worldloom.synth.voxel_priority import LABEL_OF_SEMANTIC
 from worldloom.synth.world import SEMANTICS, Thing, World
 
@@ -25,12 +26,12 @@ _LEAVES = tuple(SEMANTICS.index(name) for name in ("vegetation", "terrain", "tre
 class LidarModel:
     """How strongly surfaces answer a beam."""
 
-    max_range: float = 105.0  # metres; nothing comes back from beyond
+    max_range: float = 100.0  # metres; nothing comes back from beyond
     min_range: float = 1.0
     noise: float = 0.02  # standard deviation of the range, metres
     # Half of the beams come back when reflectance * cos(incidence) / range^2 is this: white walls from 100 m and
-    # beyond, asphalt at grazing incidence to about 40 m.
-    faintest: float = 4e-6
+    # beyond, asphalt, grazed, from some 30 m.
+    faintest: float = 1e-5
     speckle: float = 0.35  # standard deviation of the logarithm of intensity
     own_car: bool = False  # keep the returns from the roof and bonnet below; they shadow the lowest rings either way
 
@@ -139,9 +140,10 @@ def _own_car_shadow(rig: Rig, directions: Float[Tensor, "b 3"]) -> tuple[Bool[Te
 
 @cache
 def _own_car() -> Caster:
-    """The carrying car in its own ego frame: rear axle at the origin."""
-    shift = OWN_CAR.length * (OWN_CAR.axles[1] - 0.5)
-    thing = Thing(
-        "own car", "car", tuple(car(OWN_CAR, (0.7, 0.7, 0.7))), compose(torch.eye(3), torch.tensor([shift, 0, 0]))
-    )
+    """The carrying car in its own ego frame (rear axle at the origin): a small hatchback with rails along its roof."""
+    body = CarBody(4.08, 1.73, 1.51, (0.3, 0.49), (0.83, 0.96), 0.95, axles=(0.2, 0.84), roof=0.62)
+    shift = body.length * (body.axles[1] - 0.5)
+    rails = mirrored([slab((0.1 - shift, 0.5, 1.4), (1.4 - shift, 0.53, 1.522), TRIM)])
+    parts = (*car(body, (0.7, 0.7, 0.7)), *rails)
+    thing = Thing("own car", "car", parts, compose(torch.eye(3), torch.tensor([shift, 0, 0])))
     return Caster(World("town", 0, (thing,), Sky((0.0, 0.0, 1.0)), torch.zeros(1, 3)), num_threads=1)

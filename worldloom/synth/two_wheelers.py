@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from worldloom.synth.coachwork import (
     TAIL_LAMP,
     TRIM,
     TYRE,
+    by_material,
     chamfered,
     loft,
     paint,
@@ -72,31 +74,60 @@ def _spokes(x: Number, radius: Number, material: Material, count: int) -> list[P
     return parts
 
 
+BOTTOM, SADDLE = (-0.1, 0.0, 0.29), (-0.27, 0.0, 0.93)
+
+
 def bicycle(cycle: Cycle, phase: Number) -> list[Part]:
     """A bicycle; its rider's feet follow the cranks, which turn once as the phase goes from 0 to 1."""
-    frame = paint(cycle.colour)
-    rear, front = -0.53, 0.53
-    bottom, saddle = (-0.1, 0, 0.29), (-0.27, 0, 0.93)
-    head, fork = (0.31, 0, 0.92), (0.355, 0, 0.72)
-    upright = 0.08 if cycle.step_through else 0.0
-    bar = (0.3 - 2.2 * upright, 1.04 + upright)
     angle = -2 * math.pi * float(phase)  # forward pedalling turns like the wheels: from z towards x
     pedals = [
-        (bottom[0] + s * CRANK * math.cos(angle), side * 0.13, bottom[2] + s * CRANK * math.sin(angle))
+        (BOTTOM[0] + s * CRANK * math.cos(angle), side * 0.13, BOTTOM[2] + s * CRANK * math.sin(angle))
         for s, side in ((1, 1), (-1, -1))
     ]
-    seat_top = (bottom[0] + 0.72 * (saddle[0] - bottom[0]), 0, bottom[2] + 0.72 * (saddle[2] - bottom[2]))
-    top_tube = [fork, (0.05, 0, 0.5), (-0.13, 0, 0.45)] if cycle.step_through else [(0.32, 0, 0.88), seat_top]
+    parts = [*_frame(cycle.colour, cycle.step_through, cycle.basket)]
+    for x, y, z in pedals:
+        parts.append(tube([(BOTTOM[0], 0.6 * y, BOTTOM[2]), (x, 0.6 * y, z)], 0.012, STEEL, 4))
+        parts.append(box((0.09, 0.09, 0.025), (x, y, z), TRIM))
+    if cycle.rider:
+        ankle = cycle.rider.ankle
+        ankles = [(x - 0.09, y, z + ankle + 0.015) for x, y, z in pedals]
+        x, z = _grips(cycle.step_through)
+        pose = Pose(
+            hips=(SADDLE[0] + 0.02, 0, SADDLE[2] + 0.075),
+            lean=0.25 if cycle.step_through else 0.62,
+            ankles=(ankles[0], ankles[1]),
+            toes=(0.12, 0.12),
+            hands=((x - 0.05, 0.26, z + 0.035), (x - 0.05, -0.26, z + 0.035)),
+            elbows_out=0.5,
+        )
+        parts += figure(cycle.rider, pose)
+    return parts
+
+
+def _grips(step_through: bool) -> tuple[float, float]:
+    """x and height of the handlebar; one sits upright on a low frame."""
+    return (0.124, 1.12) if step_through else (0.3, 1.04)
+
+
+@cache
+def _frame(colour: Colour, step_through: bool, basket: bool) -> tuple[Part, ...]:
+    """All of a bicycle that does not turn with the cranks."""
+    frame = paint(colour)
+    rear, front = -0.53, 0.53
+    head, fork = (0.31, 0, 0.92), (0.355, 0, 0.72)
+    bar = _grips(step_through)
+    seat_top = (BOTTOM[0] + 0.72 * (SADDLE[0] - BOTTOM[0]), 0, BOTTOM[2] + 0.72 * (SADDLE[2] - BOTTOM[2]))
+    top_tube = [fork, (0.05, 0, 0.5), (-0.13, 0, 0.45)] if step_through else [(0.32, 0, 0.88), seat_top]
     parts = [
         *(hoop(x, WHEEL, 0.022, TYRE) for x in (rear, front)),
         *(spoke for x in (rear, front) for spoke in _spokes(x, WHEEL, STEEL, 5)),
         tube(top_tube, 0.019, frame, 6),
-        tube([fork, bottom], 0.021, frame, 6),
-        tube([bottom, seat_top], 0.018, frame, 6),
-        tube([seat_top, (saddle[0], 0, saddle[2])], 0.014, CHROME, 5),
+        tube([fork, BOTTOM], 0.021, frame, 6),
+        tube([BOTTOM, seat_top], 0.018, frame, 6),
+        tube([seat_top, (SADDLE[0], 0, SADDLE[2])], 0.014, CHROME, 5),
         tube([head, fork], 0.022, frame, 6),
         *(tube([fork, (0.38, s, 0.66), (front, s, WHEEL)], 0.014, frame, 5) for s in (-0.05, 0.05)),
-        *(tube([(bottom[0], s, bottom[2]), (rear, s, WHEEL)], 0.011, frame, 4) for s in (-0.05, 0.05)),
+        *(tube([(BOTTOM[0], s, BOTTOM[2]), (rear, s, WHEEL)], 0.011, frame, 4) for s in (-0.05, 0.05)),
         *(tube([(seat_top[0], s, seat_top[2]), (rear, s, WHEEL)], 0.01, frame, 4) for s in (-0.05, 0.05)),
         tube([head, (head[0], 0, bar[1])], 0.016, CHROME, 5),
         tube(
@@ -111,34 +142,18 @@ def bicycle(cycle: Cycle, phase: Number) -> list[Part]:
             TRIM,
             5,
         ),
-        ellipsoid((0.13, 0.07, 0.04), saddle, TRIM, 8, 4),
+        ellipsoid((0.13, 0.07, 0.04), SADDLE, TRIM, 8, 4),
         moved(
             lathe([(0, -0.01), (0.1, -0.01), (0.1, 0.01), (0, 0.01)], STEEL, 12, False),
             turned(roll=math.pi / 2),
-            (bottom[0], -0.06, bottom[2]),
+            (BOTTOM[0], -0.06, BOTTOM[2]),
         ),
         box((0.03, 0.05, 0.05), (-0.36, 0, 0.78), TAIL_LAMP),
         ellipsoid((0.04, 0.035, 0.035), (0.4, 0, 0.93), HEADLAMP, 6, 4),
     ]
-    for x, y, z in pedals:
-        parts.append(tube([(bottom[0], 0.6 * y, bottom[2]), (x, 0.6 * y, z)], 0.012, STEEL, 4))
-        parts.append(box((0.09, 0.09, 0.025), (x, y, z), TRIM))
-    if cycle.basket:
+    if basket:
         parts.append(chamfered((0.38, -0.16, 0.82), (0.64, 0.16, 1.04), 0.03, STEEL))
-    if cycle.rider:
-        ankle = cycle.rider.ankle
-        ankles = tuple((x - 0.09, y, z + ankle + 0.015) for x, y, z in pedals)
-        lean = 0.25 if cycle.step_through else 0.62
-        pose = Pose(
-            hips=(saddle[0] + 0.02, 0, saddle[2] + 0.075),
-            lean=lean,
-            ankles=(ankles[0], ankles[1]),
-            toes=(0.12, 0.12),
-            hands=((bar[0] - 0.05, 0.26, bar[1] + 0.035), (bar[0] - 0.05, -0.26, bar[1] + 0.035)),
-            elbows_out=0.5,
-        )
-        parts += figure(cycle.rider, pose)
-    return parts
+    return by_material(parts)
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,6 @@ PICKUP = CarBody(
     roof=0.78,
     bed=True,
 )
-# The small hatchback that carries the sensors: its roof lies 0.36 m below the LiDAR.
-OWN_CAR = CarBody(4.08, 1.73, 1.48, (0.3, 0.49), (0.9, 0.97), 0.95, axles=(0.2, 0.84), roof=0.61)
 COLOURS: tuple[Colour, ...] = (
     (0.72, 0.72, 0.7),
     (0.03, 0.03, 0.035),

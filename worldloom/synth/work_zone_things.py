@@ -4,7 +4,7 @@ import numpy as np
 
 from worldloom.synth.coachwork import STEEL, TRIM, chamfered, end_quad, loft, pane, reflector
 from worldloom.synth.figure import BAND
-from worldloom.synth.shapes import box, lathe, moved, slab, turned
+from worldloom.synth.shapes import Number, box, lathe, moved, slab, turned
 from worldloom.synth.world import Material, Part
 
 ORANGE = Material("cone", (0.8, 0.2, 0.02), roughness=0.6)
@@ -33,7 +33,7 @@ def traffic_cone(variant: int) -> list[Part]:
     )
     base, tip = 0.4 * width, 0.028
 
-    def band(low: float, high: float, material: Material) -> Part:
+    def band(low: Number, high: Number, material: Material) -> Part:
         r0, r1 = (base + (tip - base) * z for z in (low, high))
         z0, z1 = (0.05 + (height - 0.05) * z for z in (low, high))
         return lathe([(0, z0), (r0, z0), (r1, z1), (0, z1)], material, 14, False)
