@@ -83,7 +83,7 @@ def drive_town(
     if not 0 < seconds < math.inf or not 0 < density <= 4:
         raise InputError(f"expected seconds > 0 and density in (0, 4], got {seconds} and {density}")
     every = stride_of(dt)
-    with LiveTraffic(town.roads, seed, density) as live:
+    with LiveTraffic(town, seed, density) as live:
         moments = [live.now, *live.advance(round(max(seconds, CHOICE) / STEP))]
         name = choose_ego(moments, live.traffic.members, town.roads, seed)
         steps = round(seconds / STEP) // every * every

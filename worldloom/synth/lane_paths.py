@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -57,23 +57,28 @@ class Way:
 
 def way_of(points: Line) -> Way:
     """A way through points, with even spacing."""
-    far = np.concatenate([[True], np.hypot(*np.diff(points, axis=0).T) > 1e-6])
-    points = points[far]
+    points = _distinct(points)
     lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     even = np.linspace(0, lengths[-1], max(2, math.ceil(lengths[-1] / _SPACING) + 1))
     return Way(np.stack([np.interp(even, lengths, points[:, k]) for k in (0, 1)], -1))
 
 
 class LanePaths:
-    """The lanes of a town on which cars drive, and how they follow each other."""
+    """The lanes of a town on which cars drive, closed ones excepted, and how they follow each other."""
 
-    def __init__(self, roads: RoadMap) -> None:
-        self._lanes = {name: lane for name, lane in roads.lanes.items() if lane.use == "drive"}
-        self._across = [c for c in roads.connections if c.from_lane in self._lanes and c.to_lane in self._lanes]
+    def __init__(self, roads: RoadMap, closed: frozenset[str] = frozenset()) -> None:
+        self._lanes = {
+            name: lane for name, lane in roads.lanes.items() if lane.use == "drive" and lane.id not in closed
+        }
+        self._across = [
+            replace(c, via=_distinct(c.via))
+            for c in roads.connections
+            if c.from_lane in self._lanes and c.to_lane in self._lanes
+        ]
         self._onward: dict[str, list[Connection]] = {}
         for connection in self._across:
             self._onward.setdefault(connection.from_lane, []).append(connection)
-        self._edges = {edge.id: [lane for lane in edge.lanes if lane.use == "drive"] for edge in roads.edges}
+        self._edges = {edge.id: [lane for lane in edge.lanes if lane.id in self._lanes] for edge in roads.edges}
 
     def onward(self, lane: Lane) -> list[Connection]:
         """The ways on from the end of a lane."""
@@ -164,6 +169,11 @@ def _changing(here: Line, there: Line) -> Line:
     blend = np.clip((share - 0.15) / 0.5, 0, 1)
     blend = (blend**2 * (3 - 2 * blend))[:, None]
     return (1 - blend) * lines[0] + blend * lines[1]
+
+
+def _distinct(line: Line) -> Line:
+    """Without points that repeat the one before."""
+    return line[np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > 1e-6])] if len(line) > 1 else line
 
 
 def _length(line: Line) -> float:

@@ -1,11 +1,11 @@
 """The traffic of one town, running: moments follow one another, and earlier ones can be gone back to."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from worldloom.synth.motion import Bodies, Box, boxes, follow
-from worldloom.synth.roads import RoadMap
-from worldloom.synth.sumo import STEP, Move, Sumo
+from worldloom.synth.sumo import STEP, Move, Sumo, with_closed_lanes
+from worldloom.synth.town import Town
 from worldloom.synth.traffic import WARM_UP, Member, Traffic, make_traffic
 
 _SETTLING = 3.0  # seconds of the warm-up in which bodies already roll, so that headings are theirs and not SUMO's
@@ -26,15 +26,16 @@ class Moment(NamedTuple):
 class LiveTraffic:
     """SUMO's traffic with rolling bodies, at step 0 when it is made. Close it, or use `with`."""
 
-    def __init__(self, roads: RoadMap, seed: int, density: float | int = 1.0) -> None:
-        self.traffic: Traffic = make_traffic(roads, seed, density)
-        self.sumo = Sumo(roads.net_xml, self.traffic.routes_xml, seed)
+    def __init__(self, town: Town, seed: int, density: float | int = 1.0) -> None:
+        closed = frozenset(closure.lane_id for closure in town.closures)
+        self.traffic: Traffic = make_traffic(town.roads, seed, density, closed)
+        self.sumo = Sumo(with_closed_lanes(town.roads.net_xml, closed), self.traffic.routes_xml, seed)
         self.sumo.step(round((WARM_UP - _SETTLING) / STEP), look=False)
         self.now = Moment(-round(_SETTLING / STEP), {}, {})
         self.advance(-self.now.step)
         self._marks: list[Moment] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "LiveTraffic":
         return self
 
     def __exit__(self, *_: object) -> None:

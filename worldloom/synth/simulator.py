@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -48,6 +47,8 @@ _SIGHT = 60.0  # metres within which gaps and times to collision are computed
 _ROUTE_AHEAD = 2000.0  # metres of the planned route along which progress is measured
 _MAX_MARKS = 12  # moments kept as sleeping processes; others are reached by repeating the actions
 
+Log = tuple[tuple[float, float] | None, ...]  # (acceleration, curvature) of each step of SUMO, None where it drove
+
 
 @dataclass(frozen=True)
 class Users:
@@ -85,7 +86,7 @@ class Snapshot:
     town: str  # fingerprint of the roads
     seed: int
     density: float
-    log: "Log"
+    log: Log
 
     def to_bytes(self) -> bytes:
         """As JSON, equal steps counted; floats keep all their digits."""
@@ -108,9 +109,6 @@ class Snapshot:
             return Snapshot(str(town), int(seed), float(density), tuple(log))
         except (ValueError, TypeError) as error:
             raise InputError(f"expected a snapshot of a simulator, got {data[:40]!r} ({error})") from None
-
-
-Log = tuple[tuple[float, float] | None, ...]  # (acceleration, curvature) of each step of SUMO, None where it drove
 
 
 class Simulator:
@@ -136,7 +134,7 @@ class Simulator:
         self._live: LiveTraffic | None = None
         self._begin(seed, float(density))
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Simulator":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -156,7 +154,7 @@ class Simulator:
     @cached_property
     def paths(self) -> LanePaths:
         """The town's lanes, for whoever steers."""
-        return LanePaths(self.town.roads)
+        return LanePaths(self.town.roads, frozenset(closure.lane_id for closure in self.town.closures))
 
     @property
     def members(self) -> dict[str, Member]:
@@ -272,6 +270,11 @@ class Simulator:
         assert way is not None  # only turns that are asked for can be impossible
         return way
 
+    @property
+    def standing(self) -> dict[str, tuple[float, float, float, float, float]]:
+        """Footprints (x, y, yaw, length, width) of the users that stand in the town, by the ids of `collisions`."""
+        return {name: tuple(box) for name, box in zip(self._standing_ids, self._standing.tolist(), strict=True)}
+
     def footprints(self, boxes: Mapping[str, Box], who: Sequence[Member]) -> Float[Tensor, "n 5"]:
         """Rectangles of moving users, then of standing ones."""
         moving = [(b.x, b.y, b.yaw, m.extent[0], m.extent[1]) for b, m in zip(boxes.values(), who, strict=True)]
@@ -318,7 +321,7 @@ class Simulator:
             raise InputError(f"expected density in (0, 4], got {density}")
         self.close()
         self._seed, self._density = seed, density
-        self._live = LiveTraffic(self.town.roads, seed, density)
+        self._live = LiveTraffic(self.town, seed, density)
         try:
             self._live.mark()
             moments = [self._live.now, *self._live.advance(round(CHOICE / STEP))]

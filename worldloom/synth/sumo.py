@@ -16,10 +16,11 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from worldloom.errors import MissingExtra
 
@@ -68,6 +69,18 @@ class Move(NamedTuple):
     yaw: float
 
 
+def with_closed_lanes(net_xml: bytes, lanes: Collection[str]) -> bytes:
+    """The network with lanes that nobody may use, so that everybody changes to another in good time."""
+    if not lanes:
+        return net_xml
+    root = ElementTree.fromstring(net_xml)
+    for lane in root.iter("lane"):
+        if lane.attrib["id"] in lanes:
+            lane.attrib.pop("allow", None)
+            lane.set("disallow", "all")
+    return ElementTree.tostring(root)
+
+
 class Sumo:
     """A traffic simulation in its own process; any number of them may run at once. Close it, or use `with`.
 
@@ -82,8 +95,8 @@ class Sumo:
     def __init__(self, net_xml: bytes, routes_xml: str, seed: int) -> None:
         if find_spec("libsumo") is None:
             raise MissingExtra("traffic needs libsumo, which is not installed; pip install 'worldloom[traffic]'")
-        self._folder = tempfile.TemporaryDirectory(prefix="worldloom_sumo_")
-        folder = Path(self._folder.name)
+        self._temporary = tempfile.TemporaryDirectory(prefix="worldloom_sumo_")
+        self.folder = folder = Path(self._temporary.name)
         (folder / "net.net.xml").write_bytes(net_xml)
         (folder / "routes.rou.xml").write_text(routes_xml, encoding="utf-8")
         with (folder / "log").open("wb") as log:
@@ -103,7 +116,7 @@ class Sumo:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Sumo":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,7 +133,7 @@ class Sumo:
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._process.wait()
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     @property
     def dead(self) -> bool:
@@ -167,7 +180,7 @@ class Sumo:
         except (BrokenPipeError, EOFError):
             self._process.stdin.close()
             code = self._process.wait()
-            said = (Path(self._folder.name) / "log").read_text(errors="replace").split()
+            said = (self.folder / "log").read_text(errors="replace").split()
             raise SumoError(f"the process of SUMO ended unexpectedly (code {code}) {' '.join(said)[-300:]}") from None
         if status == "missing":
             raise MissingExtra(f"traffic needs libsumo ({value}); pip install 'worldloom[traffic]'")

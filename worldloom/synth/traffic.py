@@ -15,7 +15,7 @@ from worldloom.synth.roads import Edge, RoadMap
 WARM_UP = 40.0  # seconds until all have found their place and pace
 _ROUTE_LENGTH = 12_000.0  # metres planned for each vehicle; nobody arrives within a quarter of an hour
 _WALKS = 24  # errands planned for each pedestrian
-_VEHICLES_PER_KM = 11.0  # of drivable lane
+_VEHICLES_PER_KM = 7.5  # of drivable lane
 _WALKERS_PER_KM = 14.0  # of sidewalk
 _SHARES = {"car": 0.66, "truck": 0.07, "trailer": 0.04, "bus": 0.06, "motorcycle": 0.08, "bicycle": 0.09}
 _HEAVY = ("truck", "trailer", "bus")
@@ -52,17 +52,20 @@ class Traffic:
     members: dict[str, Member]  # by SUMO's ids
 
 
-def make_traffic(roads: RoadMap, seed: int, density: float | int = 1.0) -> Traffic:
+def make_traffic(
+    roads: RoadMap, seed: int, density: float | int = 1.0, closed: frozenset[str] = frozenset()
+) -> Traffic:
     """Vehicles that circulate through the town, most of them near its centre, and people who walk about.
 
     Everybody is there from the beginning and nobody arrives, so that nobody appears or vanishes later on.
 
     Args:
         density: 1 is a busy town whose cars mostly move.
+        closed: lanes that nobody uses, such as those of work zones; see `sumo.with_closed_lanes`.
     """
     dice = random.Random(seed)
     centre = ((roads.bounds[0] + roads.bounds[2]) / 2, (roads.bounds[1] + roads.bounds[3]) / 2)
-    streets = _Streets(roads, centre)
+    streets = _Streets(roads, centre, closed)
     length = sum(lane.length for lane in roads.lanes.values() if lane.use == "drive") / 1000
     members: dict[str, Member] = {}
     types: dict[str, Member] = {}  # one member of each
@@ -123,18 +126,20 @@ def _types_xml(types: dict[str, Member]) -> list[str]:
 class _Streets:
     """Edges that can be driven or walked for ever, and ways through them."""
 
-    def __init__(self, roads: RoadMap, centre: tuple[float, float]) -> None:
+    def __init__(self, roads: RoadMap, centre: tuple[float, float], closed: frozenset[str]) -> None:
         self._edges = {edge.id: edge for edge in roads.edges}
         self._middle = {edge.id: _middle(edge) for edge in roads.edges}
         self._nearness = {
-            name: 0.15 + math.exp(-((math.dist(middle, centre) / 160) ** 2)) for name, middle in self._middle.items()
+            name: 0.3 + math.exp(-((math.dist(middle, centre) / 170) ** 2)) for name, middle in self._middle.items()
         }
         self._next: dict[str, dict[str, tuple[str, ...]]] = {}
         for kind in _SHARES:
             uses = ("drive", "bike") if kind == "bicycle" else ("drive",)
             least = 2 if kind in _HEAVY else 1
             fits = {
-                lane.id for lane in roads.lanes.values() if lane.use in uses and self._edges[lane.edge].rank >= least
+                lane.id
+                for lane in roads.lanes.values()
+                if lane.use in uses and lane.id not in closed and self._edges[lane.edge].rank >= least
             }
             links = sorted(
                 {
@@ -144,7 +149,9 @@ class _Streets:
                 }
             )
             self._next[kind] = _circulation(links)
-        self._walk = [edge for edge in roads.edges if any(lane.use == "walk" for lane in edge.lanes)]
+        self._walk = [
+            edge for edge in roads.edges if any(lane.use == "walk" and lane.id not in closed for lane in edge.lanes)
+        ]
 
     def route(self, kind: str, dice: random.Random) -> list[str]:
         """A way of many kilometres that likes the centre."""
