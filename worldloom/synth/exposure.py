@@ -3,6 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from worldloom.geometry.io.images import srgb_from_linear
+
 
 def develop(radiance: Float[Tensor, "*batch 3 h w"], exposure: float | int = 1.0) -> Float[Tensor, "*batch 3 h w"]:
     """Display colours in [0, 1] of linear light: a filmic curve with a soft shoulder, then sRGB's.
@@ -13,8 +15,3 @@ def develop(radiance: Float[Tensor, "*batch 3 h w"], exposure: float | int = 1.0
     x = 0.6 * exposure * radiance.clamp(min=0)
     y = (x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)).clamp(0, 1)
     return srgb_from_linear(y)
-
-
-def srgb_from_linear(linear: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """IEC 61966-2-1: 12.92 x below 0.0031308, else 1.055 x^(1/2.4) - 0.055."""
-    return (12.92 * linear).where(linear <= 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055)
