@@ -27,7 +27,8 @@ def cameras() -> Tensor:
 def shares(wall: Thing | None, *things: Thing) -> list[float]:
     static = () if wall is None else (wall,)
     world = World("town", 0, static, Sky((0.0, 0.0, 1.0)), torch.zeros(1, 3))
-    return visible_shares(Caster(world, 1).with_moving(things), things, len(static), cameras()).tolist()
+    caster = Caster(world, 1).with_moving(things)
+    return visible_shares(caster, torch.arange(len(static), len(static) + len(things)), cameras()).tolist()
 
 
 def test_in_the_open_all_of_it_is_seen():

@@ -10,9 +10,8 @@ from torch import Tensor
 from worldloom.geometry import OCC3D_CLASSES, Trajectory
 from worldloom.geometry.io.nuscenes_tables import Track
 from worldloom.synth.drive import Drive
-from worldloom.synth.road_users import RIDERLESS, make_road_user, nuscenes_category
+from worldloom.synth.road_users import RIDERLESS, nuscenes_category
 from worldloom.synth.town import StandingUser, Town
-from worldloom.synth.world import Thing
 
 RANGE = 80.0  # metres around the ego; nuScenes is scored up to 50
 MOVING = 0.2  # m/s; slower is standing
@@ -28,15 +27,7 @@ class Boxed:
     variant: int
     trajectory: Trajectory  # of the box; present where the object is within RANGE of the ego
     speed: Float[Tensor, " t"] | None  # None: it stands there for good
-    phase: Float[Tensor, " t"]
-
-    def thing(self, frame: int) -> Thing:
-        """Its surface at a key frame, placed."""
-        thing = make_road_user(self.kind, self.variant, float(self.phase[frame]))
-        world_from_box = self.trajectory.world_from_actor[frame].double()
-        world_from_thing = world_from_box.clone()
-        world_from_thing[:3, 3] -= world_from_box[:3, 2] * self.trajectory.extent[2] / 2
-        return replace(thing, world_from_thing=world_from_thing)
+    number: int  # in the drive's users, or in what stands in the town
 
 
 def boxed_things(town: Town, drive: Drive) -> tuple[Boxed, ...]:
@@ -48,11 +39,11 @@ def boxed_things(town: Town, drive: Drive) -> tuple[Boxed, ...]:
             user.variant,
             _near(user.trajectory, drive.world_from_ego),
             user.velocity.norm(dim=-1),
-            user.phase,
+            i,
         )
-        for user in drive.users
+        for i, user in enumerate(drive.users)
     ]
-    boxed += [_standing(f"standing-{i}", user, drive) for i, user in enumerate(town.standing)]
+    boxed += [_standing(i, user, drive) for i, user in enumerate(town.standing)]
     return tuple(box for box in boxed if box.trajectory.present.any())
 
 
@@ -88,7 +79,7 @@ def attribute(box: Boxed, frame: int) -> str:
     return ""
 
 
-def _standing(name: str, user: StandingUser, drive: Drive) -> Boxed:
+def _standing(number: int, user: StandingUser, drive: Drive) -> Boxed:
     world_from_box = user.world_from_user.double().clone()
     world_from_box[:3, 3] += world_from_box[:3, 2] * user.extent[2] / 2
     trajectory = Trajectory(
@@ -99,7 +90,7 @@ def _standing(name: str, user: StandingUser, drive: Drive) -> Boxed:
         drive.dt,
     )
     near = _near(trajectory, drive.world_from_ego)
-    return Boxed(name, user.kind, user.variant, near, None, torch.zeros(len(drive)))
+    return Boxed(f"standing-{number}", user.kind, user.variant, near, None, number)
 
 
 def _near(trajectory: Trajectory, world_from_ego: Float[Tensor, "t 4 4"]) -> Trajectory:

@@ -80,7 +80,9 @@ class Soup:
         """These triangles, then those of another soup with its things and materials numbered on."""
         if not other.things:
             return self
-        return Soup(
+        if not self.things:
+            return other
+        joined = Soup(
             self.things + other.things,
             self.materials + other.materials,
             torch.cat([self.vertices, other.vertices]),
@@ -90,6 +92,10 @@ class Soup:
             torch.cat([self.material, other.material + len(self.materials)]),
             torch.cat([self.smooth, other.smooth]),
         )
+        # What stands is known already, and followed by others in every frame: only what follows is worked out.
+        for name in ("planes", "world_from_thing", "thing_from_world"):
+            joined.__dict__[name] = torch.cat([getattr(self, name), getattr(other, name)])
+        return joined
 
 
 def soup_from_things(things: Sequence[Thing]) -> Soup:

@@ -68,7 +68,7 @@ def save_town(folder: Path, town: Town) -> None:
 def town_polygons(town: Town) -> tuple[list[MapPolygon], list[MapLine]]:
     """The town's map in its own coordinates."""
     roads, shapes = town.roads, town.shapes
-    polygons = [*_areas("drivable_area", shapes.carriageway), *_areas("walkway", shapes.sidewalk)]
+    polygons = [*_areas("drivable_area", town.low), *_areas("walkway", shapes.sidewalk)]
     for crossing, area in zip(roads.crossings, shapes.crossings, strict=True):
         polygons += _areas("ped_crossing", area, crossing.id)
     for junction in roads.junctions:

@@ -1,6 +1,5 @@
 """How much of each annotated object the cameras see past everything else."""
 
-from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from worldloom.geometry import apply
 from worldloom.synth.cast import Caster
-from worldloom.synth.world import Part, Thing
+from worldloom.synth.world import Part
 
 NUM_AIMS = 96  # rays at each object; shares are known to a few per cent
 _LEVELS = (0.4, 0.6, 0.8)  # nuScenes: below 40 %, up to 60, up to 80, above
@@ -17,7 +16,7 @@ _PLASTIC = 1.324717957244746  # x^3 = x + 1: its inverse powers spread points ev
 
 
 def visible_shares(
-    caster: Caster, things: Sequence[Thing], first_instance: int, world_from_cams: Float[Tensor, "v 4 4"]
+    caster: Caster, instances: Int[Tensor, " a"], world_from_cams: Float[Tensor, "v 4 4"]
 ) -> Float[Tensor, " a"]:
     """Share of the directions towards each thing in which it is the first that is met.
 
@@ -25,22 +24,22 @@ def visible_shares(
     ends on another part of the same thing sees it.
 
     Args:
-        caster: the world with the things in it, numbered on from `first_instance`.
+        instances: numbers of things in the caster's world.
     """
-    if not things:
+    if not len(instances):
         return torch.zeros(0)
     origins, directions = [], []
     eyes, axes = world_from_cams[:, :3, 3].double(), world_from_cams[:, :3, 2].double()
-    for thing in things:
+    for i in instances.tolist():
+        thing = caster.world.things[i]
         points = apply(thing.world_from_thing.double(), _aims(thing.parts))
         towards = torch.nn.functional.normalize(points.mean(0) - eyes, dim=-1)
         eye = eyes[(towards * axes).sum(-1).argmax()]
         origins.append(eye.expand_as(points))
         directions.append(points - eye)
     hits = caster.cast(torch.cat(origins), torch.cat(directions))
-    met = torch.where(hits.found, caster.soup.thing[hits.face.clamp(min=0)], -1).view(len(things), NUM_AIMS)
-    own = torch.arange(len(things))[:, None] + first_instance
-    return (met == own).double().mean(-1).float()
+    met = torch.where(hits.found, caster.soup.thing[hits.face.clamp(min=0)], -1).view(len(instances), NUM_AIMS)
+    return (met == instances[:, None]).double().mean(-1).float()
 
 
 def visibility_level(shares: Float[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
