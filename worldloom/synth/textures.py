@@ -223,7 +223,7 @@ def marble(ground: Colour, vein: Colour, seed: int, scale: Number = 1.0) -> Patt
     """Stone with veins: the zero lines of warped noise, thick and thin."""
 
     def pattern(p: Float[Tensor, "n 3"], _: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        q = warp(p * (2.2 / float(scale)), seed, 0.8)
+        q = warp(p * (1.8 / float(scale)), seed, 0.45)
         thick = (1 - (noise(q, seed + 3, 3) - 0.5).abs() * 16).clamp(min=0)
         thin = (1 - (noise(q * 2.7, seed + 4, 2) - 0.5).abs() * 26).clamp(min=0)
         share = 0.55 * thick + 0.35 * thin + 0.35 * (noise(q * 0.6, seed + 5, 2) - 0.35)
