@@ -115,7 +115,7 @@ def _reflectance(surface: Surface, cosine: Float[Tensor, " n"], reflector: Bool[
     # Polished surfaces throw the beam elsewhere, except back along their normal; what is left is dust.
     polished = (surface.roughness < 0.25).double() * (1 - surface.roughness.double() / 0.25)
     gleam = torch.exp(-(((1 - cosine) / 0.004).clamp(max=50)))
-    result = result * (1 - 0.8 * polished) + polished * (0.01 + 0.6 * gleam)
+    result = result * (1 - 0.9 * polished) + polished * (0.004 + 0.6 * gleam)
     return torch.where(reflector, result.clamp(0.3, 1), result).clamp(0, 1)
 
 
