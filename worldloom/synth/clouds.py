@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from worldloom.synth.noise import noise, warp
 
+_SOFTNESS = 0.08  # of the edges, in depths
 _BEND = 0.12  # how far the layer dips towards the horizon; a flat one would run to infinity
 
 
@@ -30,12 +32,14 @@ class Clouds:
         c, s = math.cos(-self.yaw), math.sin(-self.yaw)
         x, y, z = directions.float().unbind(-1)
         level = torch.stack([c * x - s * y, s * x + c * y], -1) / (z.clamp(min=0)[:, None] + _BEND)
-        points = torch.cat([level * (1.6 / self.size), torch.zeros_like(level[:, :1])], -1)
-        depth = noise(warp(points, self.seed + 1, 0.35), self.seed, octaves=6, gain=0.55)
-        # The noise is spread about 0.5 with a deviation near 0.1: its quantiles, roughly, make the cover.
-        threshold = 0.5 + 0.11 * _normal_quantile(1 - self.cover)
-        hidden = ((depth - threshold) / 0.12 + 0.35).clamp(0, 1)
+        depth = _depth(level, self.seed, self.size)
+        hidden = ((depth - self._threshold) / _SOFTNESS + 0.5).clamp(0, 1)
         return hidden * hidden * (3 - 2 * hidden) * (self.cover > 0)
+
+    @property
+    def _threshold(self) -> float:
+        """What so much of the sky well above the horizon exceeds."""
+        return torch.quantile(_depths(self.seed, self.size), 1 - self.cover).item()
 
     def over(
         self,
@@ -65,7 +69,16 @@ class Clouds:
         return clear * (1 - alpha) + cloud * alpha
 
 
-def _normal_quantile(share: float) -> float:
-    """Of the standard normal distribution, held to five deviations."""
-    share = min(max(share, 3e-7), 1 - 3e-7)
-    return math.sqrt(2) * torch.erfinv(torch.tensor(2 * share - 1, dtype=torch.float64)).item()
+def _depth(level: Float[Tensor, "n 2"], seed: int, size: float) -> Float[Tensor, " n"]:
+    """Of the cloud over points of the layer, whose unit is its height."""
+    points = torch.cat([level * (1.6 / size), torch.zeros_like(level[:, :1])], -1)
+    return noise(warp(points, seed + 1, 0.35), seed, octaves=6, gain=0.55)
+
+
+@lru_cache(maxsize=16)
+def _depths(seed: int, size: float) -> Float[Tensor, " n"]:
+    """At 2000 points spread evenly over the sky from some 15 degrees up."""
+    i = torch.arange(2000) + 0.5
+    z, azimuth = 0.25 + 0.75 * i / 2000, math.pi * (3 - math.sqrt(5)) * i
+    level = ((1 - z * z).sqrt() / (z + _BEND))[:, None] * torch.stack([azimuth.cos(), azimuth.sin()], -1)
+    return _depth(level, seed, size)

@@ -35,8 +35,10 @@ class Sky:
         sky = self._cloudless(directions)
         if self.clouds is None:
             return sky
-        ring = torch.tensor([[c * 0.8, s * 0.8, 0.6] for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))])
-        ambient = self._cloudless(torch.cat([ring, torch.tensor([[0.0, 0.0, 1.0]])]).to(directions)).mean(0)
+        # The mean sky, from a ring that begins below the sun: it turns with the sky.
+        azimuth = math.atan2(self.towards_sun[1], self.towards_sun[0]) + math.pi * (torch.arange(6) + 0.5) / 3
+        ring = torch.stack([0.8 * azimuth.cos(), 0.8 * azimuth.sin(), torch.full((6,), 0.6)], -1)
+        ambient = self._cloudless(ring.to(directions)).mean(0)
         # The sky's own `sun` may already be dimmed by a cloud before it; the others see all of it.
         sun = self.daylight.sun if self.daylight else self.sun
         return self.clouds.over(sky, directions, self.towards_sun, sun, ambient)

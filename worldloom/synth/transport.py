@@ -371,7 +371,7 @@ class Transport:
         normal: Float32[np.ndarray, "3 n"],
         through: Float32[np.ndarray, "3 n"],
         alive: np.ndarray,
-        radiance: Float32[np.ndarray, "3 n"],
+        radiance: Float32[np.ndarray, "3 p"],
         rng: np.random.Generator,
     ) -> None:
         """Add light straight from one source, picked for each path, at diffuse surfaces that paths have come to."""
