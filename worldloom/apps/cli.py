@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missing part, 130 interrupted.
 """
 
+import math
 import os
 import shlex
 import sys
@@ -92,6 +93,84 @@ def drive(
 
     make_drive(clip, out, path=path, speed=speed, num_past=past, horizon=horizon, force=force, resume=resume)
     _say_what_next(out)
+
+
+synth = typer.Typer(help="Make procedural worlds with exact truth.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(synth, name="synth")
+Workers = Annotated[int | None, typer.Option(help="Processes; any number makes the same bytes. Default: one a core.")]
+
+
+@synth.command()
+def town(
+    out: Out,
+    seed: Annotated[int, typer.Option(help="Seed of the first town and of all drives.")] = 0,
+    minutes: Annotated[float, typer.Option(help="Minutes of driving, in scenes of 20 s.")] = 2.0,
+    lidar: Annotated[bool, typer.Option(help="Write LiDAR sweeps with a label for each point.")] = True,
+    cameras: Annotated[bool, typer.Option(help="Write pictures of six cameras, the slowest part.")] = True,
+    camera_width: Annotated[int, typer.Option(help="Columns of a camera's picture; 16:9.")] = 400,
+    num_workers: Workers = None,
+    force: Force = False,
+    resume: Resume = False,
+) -> None:
+    """Drives through towns with traffic: a nuScenes data set with Occ3D labels, maps and exact tracks."""
+    from worldloom.apps.synth import make_towns
+
+    make_towns(
+        out,
+        seed=seed,
+        minutes=minutes,
+        lidar=lidar,
+        picture_width=camera_width if cameras else None,
+        num_workers=num_workers,
+        force=force,
+        resume=resume,
+    )
+    typer.echo(f"{out} is ready; look at {out / 'preview.png'} first")
+
+
+def _scene_verb(kind: str, what: str) -> None:
+    """`worldloom synth KIND`, the same options for every kind of scene."""
+
+    def verb(
+        out: Out,
+        seed: Annotated[int, typer.Option(help="Seed of the first world; the others count on from it.")] = 0,
+        num_worlds: Annotated[int, typer.Option(help="How many worlds.")] = 1,
+        panoramas: Annotated[int, typer.Option(help="Panoramas of each world.")] = 2,
+        height: Annotated[int, typer.Option(help="Rows of a panorama; it is twice as wide.")] = 512,
+        views: Annotated[int, typer.Option(help="Posed pinhole views of each world.")] = 12,
+        width: Annotated[int, typer.Option(help="Columns of a view; it has three quarters as many rows.")] = 512,
+        fov: Annotated[float, typer.Option(help="Horizontal field of view in degrees.")] = 75.0,
+        samples: Annotated[
+            int, typer.Option(help="Light paths a pixel; 0 is direct light with ambient occlusion, which is fast.")
+        ] = 0,
+        num_workers: Workers = None,
+        force: Force = False,
+        resume: Resume = False,
+    ) -> None:
+        from worldloom.apps.synth import make_worlds
+        from worldloom.synth.scene_files import SceneOptions
+
+        size = (round(0.75 * width), width)
+        options = SceneOptions(height, panoramas, views, size, math.radians(fov), samples)
+        make_worlds(
+            kind,
+            out,
+            seed=seed,
+            num_worlds=num_worlds,
+            options=options,
+            num_workers=num_workers,
+            force=force,
+            resume=resume,
+        )
+        typer.echo(f"{out} is ready; look at {out / 'preview.png'} first")
+
+    synth.command(kind, help=f"{what}: panoramas and posed views with exact truth, and the mesh.")(verb)
+
+
+_scene_verb("room", "Furnished rooms, flats and halls")
+_scene_verb("street", "Streets of a city")
+_scene_verb("courtyard", "Courtyards")
+_scene_verb("field", "Open country")
 
 
 @app.command("app")

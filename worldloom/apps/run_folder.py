@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,17 +32,17 @@ class Run:
     already_finished: bool = False
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[bool]:
+    def stage(self, name: str, quiet: bool = False) -> Iterator[bool]:
         """`with run.stage("distance") as todo:`; todo is False where an interrupted run had finished this stage.
 
-        What a finished stage hands to the next one must lie in `folder`.
+        What a finished stage hands to the next one must lie in `folder`. A quiet stage shows its own progress.
         """
         if name in self.seconds:
             self.console.print(f"  {name:<12} kept from the interrupted run", highlight=False)
             yield False
             return
         start = time.perf_counter()
-        with self.console.status(f"  {name} …"):
+        with nullcontext() if quiet else self.console.status(f"  {name} …"):
             yield True
         self.seconds[name] = round(time.perf_counter() - start, 3)
         _write_json(self.folder / ".stages.json", {"seconds": self.seconds, "warnings": self.warnings})
