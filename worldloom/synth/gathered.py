@@ -144,7 +144,8 @@ def _filled_ground(ground: Ground, points: Float[Tensor, "n 3"], reach: float) -
     size = where.max(0) + 2 + int(reach / cell)
     hit = np.zeros(tuple(size), bool)
     hit[where[:, 0], where[:, 1]] = True
-    at = np.argwhere(ndimage.distance_transform_edt(~hit, sampling=cell) <= reach)
+    distance = np.asarray(ndimage.distance_transform_edt(~hit, sampling=cell))
+    at = np.argwhere(distance <= reach)
     xy = torch.from_numpy(origin + (at + 0.5) * cell)
     raised = torch.cat([xy, ground.height(xy)[:, None]], 1).float()
     return Cloud(raised, RANK_OF_LABEL[ground.label_at(xy)], torch.from_numpy(hit[at[:, 0], at[:, 1]]))
@@ -170,5 +171,5 @@ def _clear(caster: Caster, eyes: Tensor, targets: Tensor, radii: Tensor, reach: 
     clear = torch.zeros(len(eyes), dtype=torch.bool)
     if bool(near.any()):
         limit = (distance - radii).clamp(min=0.0)[near].float()
-        clear[near] = ~caster.blocked(eyes[near].contiguous(), away[near].contiguous(), limit)
+        clear[near] = ~caster.blocked(eyes[near], (away / distance[:, None])[near], limit)
     return clear

@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from worldloom.geometry import rotz
+from worldloom.geometry import OCC3D_CLASSES, rotz
 from worldloom.synth.cast import Caster
 from worldloom.synth.rig import Rig
 from worldloom.synth.static_layer import labels_on
+
+VEGETATION = OCC3D_CLASSES.index("vegetation")
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Returns:
     half_range: float = 55.0  # metres from which every other beam comes back; from near, all do
     max_range: float = 70.0  # metres beyond which none does
     noise: float = 0.03  # standard deviation of the range, metres
+    foliage: float = 0.6  # mean way that beams go on behind the first leaves of a crown, metres
 
 
 def sweep_poses(world_from_ego: Float[Tensor, "t 4 4"], spacing: float) -> Float[Tensor, "s 4 4"]:
@@ -43,7 +46,8 @@ def laser_points(
 ) -> tuple[Float[Tensor, "n 3"], UInt8[Tensor, " n"]]:
     """Where the beams of t sweeps end in the world, and the Occ3D labels there.
 
-    A beam that ends at range r comes back with probability 1 / (1 + (r / half_range)^4); its range is noisy.
+    A beam that ends at range r comes back with probability 1 / (1 + (r / half_range)^4); its range is noisy. Into
+    foliage it goes deeper than the first leaves, by an exponentially distributed way that ends within the crown.
     """
     generator = torch.Generator().manual_seed(seed)
     beams = rig.beams()
@@ -60,7 +64,23 @@ def laser_points(
         r = hits.distance.double()
         back = hits.found & (r < model.max_range) & (luck < 1 / (1 + (r / model.half_range) ** 4))
         at = back.nonzero()[:, 0]
-        directions, r = directions[at], r[at, None]
-        labels.append(labels_on(caster.soup, hits.face[at], origins[at] + directions * r))
-        points.append(origins[at] + directions * (r + noise[at, None]))
+        directions, ends = directions[at], origins[at] + directions[at] * r[at, None]
+        label = labels_on(caster.soup, hits.face[at], ends)
+        deeper = model.foliage * -torch.rand(len(beams), generator=generator, dtype=torch.float64).log()[at]
+        leaves = (label == VEGETATION).nonzero()[:, 0]
+        ends[leaves] += directions[leaves] * _room(caster, ends[leaves], directions[leaves], deeper[leaves])[:, None]
+        labels.append(label)
+        points.append(ends + directions * noise[at, None])
     return torch.cat(points), torch.cat(labels)
+
+
+def _room(
+    caster: Caster, points: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], way: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """How far of `way` one can go behind the surface of a crown before one leaves it; 0 where nothing of it follows."""
+    hits = caster.cast(points + 0.02 * directions, directions)
+    found = hits.found.nonzero()[:, 0]
+    label = labels_on(caster.soup, hits.face[found], points[found])
+    room = torch.zeros(len(points), dtype=torch.float64)
+    room[found] = torch.where(label == VEGETATION, hits.distance[found].double(), 0.0)
+    return torch.minimum(room, way)

@@ -21,9 +21,9 @@ class MaskRules:
     beam that ends on the ground, nearly none far away, and every one of them is seen by a camera.
     """
 
-    reach: float = 20.0  # metres; longer beams leave no free voxels behind
+    reach: float = 15.0  # metres; longer beams leave no free voxels behind
     elevation_deg: tuple[float, float] = (-6.0, 10.67)  # steeper beams neither
-    eye_spacing: float = 6.0  # metres between the places on the drive from which beams are followed
+    eye_spacing: float = 8.0  # metres between the places on the drive from which beams are followed
     drive: float = 44.0  # metres of the drive, before and behind, that count
     # Occupied voxels that may stand between a camera and one it sees: leaves, glass, railings. Measured likewise.
     pierce: int = 4
@@ -48,38 +48,48 @@ class SensorMasks:
         self._in_view = [_in_view(centres - lift, camera) for camera in rig.cameras.values()]
         self._cameras = [self._voxels(camera.ego_from_cam[:3, 3] + lift) for camera in rig.cameras.values()]
 
-    def lidar(
+    def of(
         self, ranks: UInt8[Tensor, "x y z"], hit: Bool[Tensor, "x y z"], eyes: Float[Tensor, "k 3"]
-    ) -> Bool[Tensor, "x y z"]:
-        """Voxels in which a beam ended, and the free ones that beams crossed.
+    ) -> tuple[Bool[Tensor, "x y z"], Bool[Tensor, "x y z"]]:
+        """What LiDAR and cameras know: voxels in which a beam ended, and the free ones that beams crossed in view.
 
         Args:
             ranks: the frame; rank 0 is free.
-            hit: occupied voxels in which beams ended.
+            hit: where beams ended.
             eyes: places of the LiDAR along the drive, in the frame that the grid is given in.
+        Returns:
+            the LiDAR's mask and the cameras', which is part of it.
         """
         occupied = ranks > 0
-        known = occupied & hit
-        cells = (known & (ranks > _HIGHEST_FLAT)).flatten().nonzero()[:, 0]
-        targets = self._centre(cells)
-        r2 = (self.rules.reach / self.grid.voxel_size) ** 2
-        low, high = (math.sin(math.radians(angle)) for angle in self.rules.elevation_deg)
-        crossed = torch.zeros_like(occupied)
-        for eye in self._voxels(eyes):
-            away = targets - eye.float()
-            distance2 = (away * away).sum(1)
-            rise = away[:, 2] / distance2.sqrt()
-            look(occupied, eye, cells[(distance2 < r2) & (rise > low) & (rise < high)], crossed)
-        return known | self.camera(occupied, crossed)
+        met = occupied & hit
+        crossed = self._crossed(occupied, met & (ranks > _HIGHEST_FLAT), eyes)
+        camera = self.camera(occupied, met | crossed)
+        return met | camera, camera
 
     def camera(self, occupied: Bool[Tensor, "x y z"], known: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
-        """Those of the known voxels that some camera sees: in its view, nothing occupied in between."""
+        """Those of the known voxels that some camera sees: in its view, and little enough occupied in between."""
         cells = known.flatten().nonzero()[:, 0]
         result = torch.zeros(known.numel(), dtype=torch.bool)
         for eye, in_view in zip(self._cameras, self._in_view, strict=True):
             at = cells[in_view[cells]]
             result[at] |= look(occupied, eye, at, pierce=self.rules.pierce)
         return result.view_as(known)
+
+    def _crossed(
+        self, occupied: Bool[Tensor, "x y z"], targets: Bool[Tensor, "x y z"], eyes: Float[Tensor, "k 3"]
+    ) -> Bool[Tensor, "x y z"]:
+        """Free voxels between the eyes and those targets that they see within the rules' reach."""
+        cells = targets.flatten().nonzero()[:, 0]
+        centres = self._centre(cells)
+        reach2 = (self.rules.reach / self.grid.voxel_size) ** 2
+        low, high = (math.sin(math.radians(angle)) for angle in self.rules.elevation_deg)
+        crossed = torch.zeros_like(occupied)
+        for eye in self._voxels(eyes):
+            away = centres - eye.float()
+            distance2 = (away * away).sum(1)
+            rise = away[:, 2] / distance2.sqrt()
+            look(occupied, eye, cells[(distance2 < reach2) & (rise > low) & (rise < high)], crossed)
+        return crossed
 
     def _centre(self, cells: Tensor) -> Float[Tensor, "n 3"]:
         """Centres of voxels given by their flat index, in voxels."""

@@ -1,6 +1,6 @@
 """What stands in a town, as world-anchored clouds of labelled points, tile by tile."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,28 +52,27 @@ class StaticLayer:
         self, ranks: UInt8[Tensor, "x y z"], hit: UInt8[Tensor, "x y z"], voxel_from_world: Float[Tensor, "4 4"]
     ) -> None:
         """Put what stands near into a frame's grid, as `Cloud.mark` does."""
-        for tile in tiles_in_reach(tuple(ranks.shape), voxel_from_world):
+        for tile in tiles_in_reach(ranks.shape, voxel_from_world):
             if tile not in self._tiles:
                 self._tiles[tile] = self._make(tile)
             if len(self._tiles[tile]):
                 self._tiles[tile].mark(ranks, hit, voxel_from_world)
 
 
-def tiles_in_reach(shape: tuple[int, int, int], voxel_from_world: Float[Tensor, "4 4"]) -> list[Tile]:
+def tiles_in_reach(shape: Sequence[int], voxel_from_world: Float[Tensor, "4 4"]) -> list[Tile]:
     """The tiles that may meet the grid, seen from above."""
     corners = torch.tensor([[x, y, z, 1.0] for x in (0, shape[0]) for y in (0, shape[1]) for z in (0, shape[2])])
     world = (torch.linalg.inv(voxel_from_world.double()) @ corners.double().T)[:2]
     low, high = (world.amin(1) / TILE).floor().long().tolist(), (world.amax(1) / TILE).floor().long().tolist()
     to_grid = voxel_from_world[:2, :2].double()
-    margin = (to_grid.abs().sum(1) * TILE / 2 + to_grid.norm(dim=1) * 0).tolist()
+    # Half a tile, and a few voxels by which tilt moves the top of a column against its foot.
+    limits = (to_grid.abs().sum(1) * TILE / 2 + torch.tensor(shape[:2]) / 2 + 4).tolist()
     middle = world.mean(1)
-    centre = [shape[0] / 2, shape[1] / 2]
     tiles = []
     for i in range(low[0], high[0] + 1):
         for j in range(low[1], high[1] + 1):
             away = to_grid @ (torch.tensor([(i + 0.5) * TILE, (j + 0.5) * TILE], dtype=torch.float64) - middle)
-            # Tilt moves the foot of a column by less than a voxel or two.
-            if all(abs(a) <= c + m + 2 for a, c, m in zip(away.tolist(), centre, margin, strict=True)):
+            if all(abs(a) <= limit for a, limit in zip(away.tolist(), limits, strict=True)):
                 tiles.append((i, j))
     return tiles
 

@@ -1,7 +1,7 @@
 """Road users as clouds of points: their surfaces, and as much of their insides as labels made from LiDAR show."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -97,7 +97,8 @@ def _inside(
     total = np.zeros((*shell.shape, 3))
     np.add.at(total, tuple(where.T), normals.numpy())
     inner = ndimage.binary_fill_holes(shell) & ~shell
-    depth, nearest = ndimage.distance_transform_edt(~shell, sampling=_CELL, return_indices=True)
+    found: Any = ndimage.distance_transform_edt(~shell, sampling=_CELL, return_indices=True)
+    depth, nearest = found
     at = np.argwhere(inner & (depth <= _FILLED_DEPTH))
     normal = total[tuple(nearest[:, at[:, 0], at[:, 1], at[:, 2]])]
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)

@@ -199,8 +199,7 @@ def voxelized_frames(
         if not as_sensed:
             voxelizer.mark_complete(ranks, voxel_from_world, [user for user, _ in users_at(drive, frame)])
         eyes = apply(grid_from_world, gathered.eyes_near(frame, masks.rules.drive, masks.rules.eye_spacing))
-        mask_lidar = masks.lidar(ranks, hit.view(torch.bool), eyes)
-        yield VoxelFrame(labels_of(ranks), mask_lidar, masks.camera(ranks > 0, mask_lidar))
+        yield VoxelFrame(labels_of(ranks), *masks.of(ranks, hit.view(torch.bool), eyes))
 
 
 def labels_of(ranks: UInt8[Tensor, "*n"]) -> UInt8[Tensor, "*n"]:

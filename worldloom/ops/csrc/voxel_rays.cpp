@@ -40,6 +40,20 @@ const LookKernels& kernels() {
   }
 }
 
+// Bit i of the result is byte i, which is 0 or 1.
+std::vector<uint32_t> packed(const uint8_t* bytes, int64_t num) {
+  std::vector<uint32_t> bits((num + 31) / 32);
+  int64_t i = 0;
+  for (; i + 8 <= num; i += 8) {
+    uint64_t eight = 0;
+    for (int k = 0; k < 8; ++k) eight |= static_cast<uint64_t>(bytes[i + k]) << (8 * k);  // one load
+    // The product gathers the lowest bits of the eight bytes in its highest byte, in their order.
+    bits[i >> 5] |= static_cast<uint32_t>(eight * 0x0102040810204080ull >> 56) << (i & 31);
+  }
+  for (; i < num; ++i) bits[i >> 5] |= static_cast<uint32_t>(bytes[i]) << (i & 31);
+  return bits;
+}
+
 constexpr int64_t kLooksPerTask = 2048;
 
 // seen[i] = 1 where the eye sees voxel cells[i]; the free voxels on the way to those are set to 1 in `crossed`.
@@ -68,8 +82,7 @@ void look(In<uint8_t, 3> blocked, In<double, 1> eye, In<int64_t, 1> cells, Out<u
   const LookKernels& isa = kernels();
   nb::gil_scoped_release free_python;
 
-  std::vector<uint32_t> bits((num_cells + 31) / 32);
-  for (int64_t cell = 0; cell < num_cells; ++cell) bits[cell >> 5] |= static_cast<uint32_t>(task.wall[cell]) << (cell & 31);
+  const std::vector<uint32_t> bits = packed(task.wall, num_cells);
   task.bits = bits.data();
   threads = std::max(threads, 1);
   const int64_t scratch_size = longest_walk(task) * kLookLanes;

@@ -6,7 +6,6 @@ All coordinates are in voxels: voxel i spans [i, i + 1) on each axis. Voxels are
 import importlib
 from types import ModuleType
 
-import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
