@@ -37,6 +37,10 @@ def make_road_user(kind: str, variant: int, phase: float | int = 0.0) -> Thing:
 
     Things of equal arguments are one object: place them with `placed`, never change their tensors.
 
+    A "trailer" is a semi-trailer alone, as nuScenes annotates it; the tractor that draws it is a "truck" of TRACTORS.
+    They meet where the kingpin, `heavy_vehicles.KINGPIN` behind the front of the trailer's box, stands in the fifth
+    wheel, `heavy_vehicles.FIFTH_WHEEL` ahead of the rear of the tractor's box, and turn against each other there.
+
     Args:
         kind: a key of NUM_VARIANTS.
         variant: 0 .. NUM_VARIANTS[kind] - 1.
