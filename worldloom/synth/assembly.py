@@ -79,7 +79,7 @@ class Assembly:
         return tuple(made)
 
 
-def frame_at(position: Sequence[float], yaw: float = 0.0) -> np.ndarray:
+def frame_at(position: Sequence[float | int], yaw: float | int = 0.0) -> np.ndarray:
     """The (3, 4) frame at a position, turned about the vertical."""
     c, s = np.cos(yaw), np.sin(yaw)
     return np.array([[c, -s, 0, position[0]], [s, c, 0, position[1]], [0, 0, 1, position[2]]], dtype=float)

@@ -105,13 +105,13 @@ def dress_front(
     assembly: Assembly,
     style: Style,
     random: Random,
-    width: float,
+    width: float | int,
     storeys: int,
     main: bool,
     shops: bool = False,
-    passage: float = 0.0,
-    through: float = 0.0,
-    foundation: float = 0.5,
+    passage: float | int = 0.0,
+    through: float | int = 0.0,
+    foundation: float | int = 0.5,
     ground_floor: bool = True,
     crowned: bool = True,
 ) -> None:
@@ -142,9 +142,9 @@ def _storey(
     style: Style,
     random: Random,
     edges: np.ndarray,
-    width: float,
-    low: float,
-    high: float,
+    width: float | int,
+    low: float | int,
+    high: float | int,
     main: bool,
     plain: bool,
 ) -> None:
@@ -168,7 +168,9 @@ def _storey(
             balconies(assembly, style, random, holes)
 
 
-def _holes(style: Style, edges: np.ndarray, low: float, high: float, sill: float) -> tuple[np.ndarray, np.ndarray]:
+def _holes(
+    style: Style, edges: np.ndarray, low: float | int, high: float | int, sill: float | int
+) -> tuple[np.ndarray, np.ndarray]:
     count = len(edges)
     panels = np.concatenate([edges, np.tile([[low, high]], (count, 1))], 1)
     if style.curtain_wall:
@@ -185,12 +187,12 @@ def _ground_floor(
     assembly: Assembly,
     style: Style,
     random: Random,
-    width: float,
+    width: float | int,
     main: bool,
     shops: bool,
-    passage: float,
-    through: float,
-    foundation: float,
+    passage: float | int,
+    through: float | int,
+    foundation: float | int,
 ) -> None:
     high = style.ground_storey
     stretches = [(0.0, width)]
@@ -233,7 +235,7 @@ def _ground_floor(
             assembly.boxes(style.trim, (-0.02, u0, -foundation), (0.05, u1, 0.04))
 
 
-def _timbers(assembly: Assembly, style: Style, edges: np.ndarray, width: float, floors: list[float]) -> None:
+def _timbers(assembly: Assembly, style: Style, edges: np.ndarray, width: float | int, floors: list[float]) -> None:
     """Posts between bays, rails at floors, and braces: half-timbering, 5 cm proud of the plaster."""
     low, high = floors[0], floors[-1]
     for u in [0.0, *edges[1:, 0].tolist(), width - 0.18]:
@@ -251,7 +253,12 @@ def _timbers(assembly: Assembly, style: Style, edges: np.ndarray, width: float, 
 
 
 def _coarse_side(
-    assembly: Assembly, wall: Material, width: float, height: float, passage: float, foundation: float | int
+    assembly: Assembly,
+    wall: Material,
+    width: float | int,
+    height: float | int,
+    passage: float | int,
+    foundation: float | int,
 ) -> None:
     low = -float(foundation)
     if passage == 0:
@@ -261,7 +268,7 @@ def _coarse_side(
     pierce(assembly, wall, np.array([[0.0, width, low, height]]), hole, 0.5)
 
 
-def _side(side: int, width: float, depth: float) -> np.ndarray:
+def _side(side: int, width: float | int, depth: float | int) -> np.ndarray:
     """Frame of the front, left, back or right wall, whose origin is the wall's lower corner on its left hand."""
     yaw = side * math.pi / 2
     reach, half = ((depth, width), (width, depth))[side % 2]

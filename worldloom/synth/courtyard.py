@@ -61,7 +61,7 @@ class Wing:
         """Direction from the first corner to the second."""
         return math.atan2(self.end[1] - self.start[1], self.end[0] - self.start[0])
 
-    def at(self, u: float, out: float) -> tuple[float, float]:
+    def at(self, u: float | int, out: float | int) -> tuple[float, float]:
         """The place u metres along the wall and `out` into the court."""
         c, s = math.cos(self.heading), math.sin(self.heading)
         return self.start[0] + c * u - s * out, self.start[1] + s * u + c * out
@@ -255,7 +255,7 @@ def _wing(random: Random, wing: Wing, style: Style, number: int) -> Thing:
     return Thing(f"wing_{number}", "building", assembly.parts())
 
 
-def _roof(assembly: Assembly, wing: Wing, style: Style, random: Random, top: float) -> None:
+def _roof(assembly: Assembly, wing: Wing, style: Style, random: Random, top: float | int) -> None:
     """Two slopes whose ridge follows the middle of the wing, with eaves over the court."""
     a, b = np.array(wing.start), np.array(wing.end)
     oa, ob = np.array(wing.outer_start), np.array(wing.outer_end)
@@ -279,7 +279,7 @@ def _roof(assembly: Assembly, wing: Wing, style: Style, random: Random, top: flo
         assembly.frame = np.eye(4)[:3]
 
 
-def _arcade(assembly: Assembly, style: Style, random: Random, length: float) -> None:
+def _arcade(assembly: Assembly, style: Style, random: Random, length: float | int) -> None:
     """Arches on piers before a walk 2.8 m deep, with rooms and doors at its back."""
     high, walk, wall = style.ground_storey, 2.8, 0.45
     edges = bays(0.3, length - 0.3, random.uniform(2.8, 3.6))
@@ -317,7 +317,14 @@ def _arcade(assembly: Assembly, style: Style, random: Random, length: float) -> 
 
 
 def _back_bay(
-    assembly: Assembly, style: Style, random: Random, a: float, b: float, low: float, high: float, with_door: bool
+    assembly: Assembly,
+    style: Style,
+    random: Random,
+    a: float | int,
+    b: float | int,
+    low: float | int,
+    high: float | int,
+    with_door: bool,
 ) -> None:
     middle, floor = (a + b) / 2, max(low, 0.0) if low < 0 else low
     panel = np.array([[a, b, low, high]])
@@ -331,7 +338,9 @@ def _back_bay(
         windows(assembly, style, random, holes)
 
 
-def _gallery(assembly: Assembly, style: Style, random: Random, length: float, floor: float, top: float | None) -> None:
+def _gallery(
+    assembly: Assembly, style: Style, random: Random, length: float | int, floor: float | int, top: float | None
+) -> None:
     """An open gallery behind slender columns, with a railing, and doors at its back."""
     deep = 1.9
     high = top if top is not None else floor + style.storey
@@ -376,7 +385,7 @@ def _gallery(assembly: Assembly, style: Style, random: Random, length: float, fl
     )
 
 
-def _stairs(style: Style, rise: float, run: float = 0.28) -> tuple[Thing, float]:
+def _stairs(style: Style, rise: float | int, run: float | int = 0.28) -> tuple[Thing, float]:
     """Straight stairs along +y with a wall on their outer side, and how long they are; the house is at -x."""
     assembly = Assembly()
     steps = max(3, round(rise / 0.18))
@@ -435,7 +444,7 @@ def _floor(
     court: shapely.Polygon,
     house: shapely.Polygon,
     lifted: shapely.Geometry,
-    lift: float,
+    lift: float | int,
 ) -> list[Zone]:
     stone = srgb(random.choice(("#8f8a80", "#a89a80", "#9a8a7a", "#7d7a76", "#b0a890")))
     covers: tuple[Callable[[], object], ...] = (

@@ -25,7 +25,7 @@ def wall_coordinates(
     return u, v
 
 
-def brick(seed: int, colour: Colour, mortar: Colour = (0.30, 0.28, 0.25), course: float = 0.075) -> Material:
+def brick(seed: int, colour: Colour, mortar: Colour = (0.30, 0.28, 0.25), course: float | int = 0.075) -> Material:
     """Bricks in running bond: each of its own tone, soot in clouds, and streaks below ledges."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -47,7 +47,7 @@ def brick(seed: int, colour: Colour, mortar: Colour = (0.30, 0.28, 0.25), course
     return Material("brick", colour, pattern, 0.9)
 
 
-def stucco(seed: int, colour: Colour, stain: float = 0.35) -> Material:
+def stucco(seed: int, colour: Colour, stain: float | int = 0.35) -> Material:
     """Rendered wall: clouds of fading, rain streaks, some patches where the render has gone."""
     bare = toned((0.33, 0.27, 0.22), 1.0)
 
@@ -60,7 +60,7 @@ def stucco(seed: int, colour: Colour, stain: float = 0.35) -> Material:
     return Material("stucco", colour, pattern, 0.92)
 
 
-def ashlar(seed: int, colour: Colour, size: tuple[float, float] = (0.75, 0.36)) -> Material:
+def ashlar(seed: int, colour: Colour, size: tuple[float | int, float | int] = (0.75, 0.36)) -> Material:
     """Dressed blocks with thin joints, each of its own tone."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -76,7 +76,7 @@ def ashlar(seed: int, colour: Colour, size: tuple[float, float] = (0.75, 0.36)) 
     return Material("ashlar", colour, pattern, 0.85)
 
 
-def rubble(seed: int, colour: Colour, stone: float = 0.32) -> Material:
+def rubble(seed: int, colour: Colour, stone: float | int = 0.32) -> Material:
     """Field stones of many sizes in mortar: old walls, wells, barns."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -105,7 +105,7 @@ def concrete(seed: int, colour: Colour = (0.42, 0.41, 0.39), panel: tuple[float,
     return Material("concrete", colour, pattern, 0.9)
 
 
-def boards(seed: int, colour: Colour, width: float = 0.18, upright: bool = False) -> Material:
+def boards(seed: int, colour: Colour, width: float | int = 0.18, upright: bool = False) -> Material:
     """Weatherboarding: shadow lines, grain along the boards, boards of differing age."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -139,7 +139,7 @@ def roof_tiles(seed: int, colour: Colour, size: tuple[float, float] = (0.22, 0.3
     return Material("roof_tiles", colour, pattern, 0.85)
 
 
-def sheet_metal(seed: int, colour: Colour, seam: float = 0.6, roughness: float = 0.45) -> Material:
+def sheet_metal(seed: int, colour: Colour, seam: float | int = 0.6, roughness: float | int = 0.45) -> Material:
     """Standing-seam or corrugated metal, with rust where it is old."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -153,7 +153,9 @@ def sheet_metal(seed: int, colour: Colour, seam: float = 0.6, roughness: float =
     return Material("sheet_metal", colour, pattern, roughness)
 
 
-def painted(seed: int, colour: Colour, name: str = "paint", roughness: float = 0.5, metallic: float = 0.0) -> Material:
+def painted(
+    seed: int, colour: Colour, name: str = "paint", roughness: float | int = 0.5, metallic: float | int = 0.0
+) -> Material:
     """Painted or bare metal and wood of small things: faint wear."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -192,7 +194,9 @@ def panes(seed: int) -> tuple[Material, ...]:
     )
 
 
-def windows_from_afar(seed: int, wall: Colour, glass: Colour, bay: float, storey: float, share: float) -> Material:
+def windows_from_afar(
+    seed: int, wall: Colour, glass: Colour, bay: float | int, storey: float | int, share: float | int
+) -> Material:
     """A wall with its windows painted on, for buildings that are only seen from afar."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -209,7 +213,7 @@ def windows_from_afar(seed: int, wall: Colour, glass: Colour, bay: float, storey
     return Material("far_wall", wall, pattern, 0.85)
 
 
-def lettering(seed: int, ground: Colour, letters: Colour, height: float) -> Material:
+def lettering(seed: int, ground: Colour, letters: Colour, height: float | int) -> Material:
     """A sign of made-up words: upright strokes in the middle band of a board `height` high about v = 0."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -225,7 +229,7 @@ def lettering(seed: int, ground: Colour, letters: Colour, height: float) -> Mate
     return Material("sign", ground, pattern, 0.5)
 
 
-def stripes(seed: int, one: Colour, two: Colour, width: float) -> Material:
+def stripes(seed: int, one: Colour, two: Colour, width: float | int) -> Material:
     """Awning cloth."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -237,7 +241,7 @@ def stripes(seed: int, one: Colour, two: Colour, width: float) -> Material:
     return Material("cloth", toned(one, 0.7), pattern, 0.9)
 
 
-def _weather(p: Float[Tensor, "n 3"], seed: int, strength: float = 0.4) -> Float[Tensor, " n"]:
+def _weather(p: Float[Tensor, "n 3"], seed: int, strength: float | int = 0.4) -> Float[Tensor, " n"]:
     """What years leave on a wall: large clouds, and streaks that run down."""
     clouds = noise(p * 0.33, seed + 11, 3)
     streaks = noise(p * p.new_tensor([2.3, 2.3, 0.17]), seed + 12, 3)

@@ -20,7 +20,7 @@ from worldloom.synth.world import Material
 _SEGMENTS = 10  # of an arch
 
 
-def bays(start: float, end: float, wide: float) -> np.ndarray:
+def bays(start: float | int, end: float | int, wide: float | int) -> np.ndarray:
     """Edges (n, 2) of bays of about `wide` that fill a stretch; none where it is too short for half a bay."""
     count = round((end - start) / wide)
     if count < 1:
@@ -29,7 +29,7 @@ def bays(start: float, end: float, wide: float) -> np.ndarray:
     return np.stack([edges[:-1], edges[1:]], -1)
 
 
-def rectangles(u0: object, u1: object, z0: object, z1: object, out: float = 0.0) -> np.ndarray:
+def rectangles(u0: object, u1: object, z0: object, z1: object, out: float | int = 0.0) -> np.ndarray:
     """Quads (n, 4, 3) that face outwards."""
     u0, u1, z0, z1 = (np.asarray(a, dtype=float) for a in np.broadcast_arrays(u0, u1, z0, z1))
     face = np.full_like(u0, out)
@@ -43,8 +43,8 @@ def pierce(
     wall: Material,
     panels: np.ndarray,
     holes: np.ndarray,
-    depth: float,
-    rise: float = 0.0,
+    depth: float | int,
+    rise: float | int = 0.0,
     reveal: Material | None = None,
 ) -> None:
     """Panels of wall (n, 4) = (u0, u1, z0, z1), each with one hole (n, 4) = (left, right, sill, spring) in it.
@@ -71,7 +71,7 @@ def pierce(
     assembly.quads(reveal or wall, np.stack([near, near[:, after], far[:, after], far], -2))
 
 
-def fill(assembly: Assembly, material: Material, holes: np.ndarray, out: float, rise: float = 0.0) -> None:
+def fill(assembly: Assembly, material: Material, holes: np.ndarray, out: float | int, rise: float | int = 0.0) -> None:
     """A flat sheet in each hole."""
     a, b, c, d = holes.T
     assembly.quads(material, rectangles(a, b, c, d, out))
@@ -87,7 +87,7 @@ def windows(
     style: Style,
     random: Random,
     holes: np.ndarray,
-    rise: float = 0.0,
+    rise: float | int = 0.0,
     bars: tuple[int, int] | None = None,
 ) -> None:
     """Panes of several looks in their frames, behind the reveals that `pierce` left."""
@@ -101,7 +101,7 @@ def windows(
     columns, rows = bars or style.bars
     low, high = [], []
 
-    def bar(u0: np.ndarray, u1: np.ndarray, z0: np.ndarray, z1: np.ndarray, face: float = near) -> None:
+    def bar(u0: np.ndarray, u1: np.ndarray, z0: np.ndarray, z1: np.ndarray, face: float | int = near) -> None:
         low.append(np.concatenate([np.full_like(u0, inside), u0, z0], 1))
         high.append(np.concatenate([np.full_like(u0, face), u1, z1], 1))
 
@@ -120,11 +120,13 @@ def windows(
     assembly.boxes(style.frame, np.concatenate(low), np.concatenate(high))
 
 
-def dress_windows(assembly: Assembly, style: Style, random: Random, holes: np.ndarray, rise: float = 0.0) -> None:
+def dress_windows(assembly: Assembly, style: Style, random: Random, holes: np.ndarray, rise: float | int = 0.0) -> None:
     """Sills, surrounds or lintels, and shutters: what windows wear on the outside."""
     a, b, c, d = (column[:, None] for column in holes.T)
 
-    def boxes(material: Material, out: float, u0: np.ndarray, u1: np.ndarray, z0: np.ndarray, z1: np.ndarray) -> None:
+    def boxes(
+        material: Material, out: float | int, u0: np.ndarray, u1: np.ndarray, z0: np.ndarray, z1: np.ndarray
+    ) -> None:
         back = np.full_like(u0, -0.02)
         assembly.boxes(material, np.concatenate([back, u0, z0], 1), np.concatenate([np.full_like(u0, out), u1, z1], 1))
 
@@ -145,7 +147,7 @@ def dress_windows(assembly: Assembly, style: Style, random: Random, holes: np.nd
             boxes(style.shutters, 0.05, u0, u1, c + 0.02, d - 0.01)
 
 
-def balconies(assembly: Assembly, style: Style, random: Random, holes: np.ndarray, reach: float = 1.05) -> None:
+def balconies(assembly: Assembly, style: Style, random: Random, holes: np.ndarray, reach: float | int = 1.05) -> None:
     """A slab with a railing before each hole, whose sill is the balcony's floor."""
     solid = random.random() < style.solid_balconies
     for a, b, c, _ in holes:
@@ -176,7 +178,7 @@ def balconies(assembly: Assembly, style: Style, random: Random, holes: np.ndarra
             )
 
 
-def door(assembly: Assembly, style: Style, random: Random, hole: Sequence[float], rise: float = 0.0) -> None:
+def door(assembly: Assembly, style: Style, random: Random, hole: Sequence[float], rise: float | int = 0.0) -> None:
     """A panelled door in a hole, with a fanlight under an arch, a handle and a step."""
     a, b, c, d = hole
     inside = -style.reveal
@@ -248,7 +250,15 @@ def shopfront(assembly: Assembly, style: Style, random: Random, panel: Sequence[
         awning(assembly, cloth, style.iron, u0 + 0.2, u1 - 0.2, sign_low - 0.02, random.uniform(1.0, 1.5))
 
 
-def awning(assembly: Assembly, cloth: Material, iron: Material, u0: float, u1: float, top: float, reach: float) -> None:
+def awning(
+    assembly: Assembly,
+    cloth: Material,
+    iron: Material,
+    u0: float | int,
+    u1: float | int,
+    top: float | int,
+    reach: float | int,
+) -> None:
     """A sloping cloth with a valance, seen from both sides, on two arms."""
     drop = 0.42 * reach
     line = [(0.02, top), (reach, top - drop), (reach + 0.01, top - drop - 0.2)]
@@ -260,7 +270,7 @@ def awning(assembly: Assembly, cloth: Material, iron: Material, u0: float, u1: f
         assembly.boxes(iron, (0.0, u, top - drop - 0.05), (reach, u + 0.03, top - drop - 0.02))
 
 
-def cornice(assembly: Assembly, material: Material, width: float, z: float, size: float) -> None:
+def cornice(assembly: Assembly, material: Material, width: float | int, z: float | int, size: float | int) -> None:
     """A moulding in three steps whose top is at z, with brackets below a large one."""
     for reach, low, high in ((0.35, 1.0, 0.7), (0.65, 0.7, 0.4), (1.0, 0.4, 0.0)):
         assembly.boxes(material, (-0.02, -0.02, z - size * low), (size * reach, width + 0.02, z - size * high))
@@ -274,7 +284,7 @@ def cornice(assembly: Assembly, material: Material, width: float, z: float, size
         )
 
 
-def downpipe(assembly: Assembly, material: Material, u: float, z0: float, z1: float) -> None:
+def downpipe(assembly: Assembly, material: Material, u: float | int, z0: float | int, z1: float | int) -> None:
     """A rain pipe with its clamps."""
     assembly.boxes(material, (0.02, u - 0.045, z0), (0.11, u + 0.045, z1))
     clamps = np.arange(z0 + 1.2, z1, 2.4)[:, None]
@@ -286,7 +296,7 @@ def downpipe(assembly: Assembly, material: Material, u: float, z0: float, z1: fl
     )
 
 
-def _arch(holes: np.ndarray, rise: float) -> tuple[np.ndarray, np.ndarray]:
+def _arch(holes: np.ndarray, rise: float | int) -> tuple[np.ndarray, np.ndarray]:
     """Points (n, k) of the upper edge of each hole, from left to right."""
     a, b, _, d = (column[:, None] for column in holes.T)
     if rise == 0:
@@ -295,7 +305,7 @@ def _arch(holes: np.ndarray, rise: float) -> tuple[np.ndarray, np.ndarray]:
     return (a + b) / 2 - (b - a) / 2 * np.cos(angle), d + rise * np.sin(angle)
 
 
-def _shifted_up(material: Material, z: float) -> Material:
+def _shifted_up(material: Material, z: float | int) -> Material:
     """The same looks with the pattern's origin at height z."""
     pattern = material.pattern
     assert pattern is not None

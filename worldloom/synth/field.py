@@ -80,7 +80,7 @@ def make_field(seed: int) -> World:
         x, y = random.gauss(0, 3 if k < 30 else 16), random.gauss(0, 3 if k < 30 else 16)
         if level is None or terrain(np.array([[x, y]]))[0] > level + 0.1:
             candidates.append((x, y, random.uniform(2.5, 6.0) if k % 8 == 7 else random.uniform(1.35, 1.8)))
-    exposure = 0.75 if land == "snow" else 0.9 if land == "dunes" else 1.0
+    exposure = 0.85 if land == "snow" else 1.0 if land == "dunes" else 1.35
     return World("field", seed, tuple(site.things), weather(random), site.stands(candidates, 8, 0.45), exposure)
 
 
@@ -112,7 +112,7 @@ def _terrain(random: Random, seed: int, land: str, path: _Path, level: float | N
     x, y = np.meshgrid(lines, lines, indexing="ij")
     flat = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1)
 
-    def fractal(wave: float, number: int, octaves: int = 4, gain: float = 0.5) -> np.ndarray:
+    def fractal(wave: float | int, number: int, octaves: int = 4, gain: float | int = 0.5) -> np.ndarray:
         points = torch.from_numpy(flat / wave).float()
         return 2 * noise(points, seed + 31 * number, octaves, gain).double().numpy().reshape(x.shape) - 1
 
@@ -121,9 +121,9 @@ def _terrain(random: Random, seed: int, land: str, path: _Path, level: float | N
     z = rolling * fractal(70, 1) + rough * fractal(2.5, 2, 3)
     if land == "dunes":
         c, s = math.cos(path.turn), math.sin(path.turn)
-        drift = (c * x + s * y) / 34 + 0.8 * fractal(60, 3, 2)
+        drift = (c * x + s * y) / 45 + 0.8 * fractal(60, 3, 2)
         saw = drift - np.floor(drift)
-        z = rolling * 0.6 * fractal(120, 1) + random.uniform(2.5, 5) * np.minimum(saw / 0.72, (1 - saw) / 0.28) * (
+        z = rolling * 0.6 * fractal(120, 1) + random.uniform(4.5, 9) * np.minimum(saw / 0.72, (1 - saw) / 0.28) * (
             0.6 + 0.5 * fractal(80, 4, 2)
         )
         z += 0.03 * fractal(1.5, 2, 2)
@@ -225,7 +225,7 @@ def _ground(random: Random, seed: int, land: str, terrain: Terrain, path: _Path,
     return Thing("ground", cover, (part,), semantic_at=semantic_at)
 
 
-def _lake(seed: int, level: float) -> Thing:
+def _lake(seed: int, level: float | int) -> Thing:
     assembly = Assembly()
     side = _REACH
     assembly.quads(
@@ -234,9 +234,11 @@ def _lake(seed: int, level: float) -> Thing:
     return Thing("water", "water", assembly.parts())
 
 
-def _is_dry(terrain: Terrain, path: _Path, level: float | None, x: float, y: float, clear: float = 0.6) -> bool:
+def _is_dry(
+    terrain: Terrain, path: _Path, level: float | None, x: float | int, y: float | int, clear: float | int = 0.6
+) -> bool:
     """Whether something may stand here: above the water and beside the track."""
-    if path.half and abs(float(path.distance(np.array(x), np.array(y)))) < path.half + clear:
+    if path.half and abs(float(path.distance(np.array([x]), np.array([y]))[0])) < path.half + clear:
         return False
     return level is None or float(terrain(np.array([[x, y]]))[0]) > level + 0.25
 
@@ -248,12 +250,12 @@ def _scatter(
     site: Site,
     random: Random,
     count: int,
-    near: float,
-    far: float,
+    near: float | int,
+    far: float | int,
     make: Callable[[int, bool], Thing],
-    radius: float,
+    radius: float | int,
     dry: Dry,
-    bunch: float = 0.0,
+    bunch: float | int = 0.0,
 ) -> None:
     """Things in a ring, near ones `full`; with `bunch` > 0 in groups of that radius."""
     centre = (0.0, 0.0)
@@ -269,7 +271,9 @@ def _scatter(
             site.put_if_free(partial(make, seed, math.hypot(x, y) < 30), x, y, random.uniform(-3, 3), radius)
 
 
-def _trees(kinds: tuple[str, ...], low: float, high: float, autumn: float = 0.1) -> Callable[[int, bool], Thing]:
+def _trees(
+    kinds: tuple[str, ...], low: float | int, high: float | int, autumn: float | int = 0.1
+) -> Callable[[int, bool], Thing]:
     def make(seed: int, full: bool) -> Thing:
         random = Random(seed)
         detail = "full" if full else "coarse"
@@ -278,7 +282,7 @@ def _trees(kinds: tuple[str, ...], low: float, high: float, autumn: float = 0.1)
     return make
 
 
-def _boulders(colour: Colour, low: float, high: float) -> Callable[[int, bool], Thing]:
+def _boulders(colour: Colour, low: float | int, high: float | int) -> Callable[[int, bool], Thing]:
     def make(seed: int, full: bool) -> Thing:
         return make_boulder(seed, Random(seed).uniform(low, high) ** 1.5, colour, 20 if full else 9)
 
@@ -478,14 +482,15 @@ def _forest(site: Site, random: Random, seed: int, dry: Dry) -> None:
     autumn = random.choice((0.0, 0.1, 0.8))
     full, coarse = _trees(kinds, 8, 15, autumn), _trees(kinds, 8, 16, autumn)
     near = 0
-    for _ in range(750):
-        reach, way = 5 + 280 * random.random() ** 1.7, random.uniform(-math.pi, math.pi)
+    # The nearest are planted first: they alone have leaves.
+    for reach in sorted(5 + 280 * random.random() ** 1.7 for _ in range(750)):
+        way = random.uniform(-math.pi, math.pi)
         x, y = reach * math.cos(way), reach * math.sin(way)
         inside = x * math.cos(turn) + y * math.sin(turn) + 6 * math.sin(reach / 17) > edge
         if not inside or not dry(x, y, 0.5):
             continue
         n = random.randrange(1 << 16)
-        is_near = reach < 32 and near < 24
+        is_near = reach < 32 and near < (60 if kinds == ("spruce",) else 26)
         if site.free(x, y, 1.1):
             near += is_near
             site.put((full if is_near else coarse)(n, is_near), x, y, random.uniform(-3, 3), 1.1)
@@ -494,7 +499,13 @@ def _forest(site: Site, random: Random, seed: int, dry: Dry) -> None:
 
 
 def _rows(
-    site: Site, random: Random, dry: Dry, spacing: float, step: float, make: Callable[[int, bool], Thing], reach: float
+    site: Site,
+    random: Random,
+    dry: Dry,
+    spacing: float | int,
+    step: float | int,
+    make: Callable[[int, bool], Thing],
+    reach: float | int,
 ) -> None:
     """Things in parallel rows."""
     turn = random.uniform(-math.pi, math.pi)
@@ -505,7 +516,7 @@ def _rows(
             far = math.hypot(x, y)
             if far < reach and dry(x, y, 1.2) and site.free(x, y, 0.6):
                 site.put(
-                    make(random.randrange(1 << 16), far < 26),
+                    make(random.randrange(1 << 16), far < 17),
                     x,
                     y,
                     turn,
@@ -516,7 +527,7 @@ def _rows(
 
 def _vineyard(site: Site, random: Random, seed: int, dry: Dry) -> None:
     cache = [make_vine_row(seed + k, 6.0) for k in range(4)]
-    _rows(site, random, dry, 2.4, 6.0, lambda n, _: cache[n % 4], 48.0)
+    _rows(site, random, dry, 2.4, 6.0, lambda n, _: cache[n % 4], 38.0)
     _scatter(site, random, 160, 62, 420, _trees(("cypress", "round", "oak"), 6, 13), 1.5, dry, 11.0)
 
 

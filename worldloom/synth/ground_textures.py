@@ -9,7 +9,7 @@ from worldloom.synth.textures import blend
 from worldloom.synth.world import Colour, Material
 
 
-def asphalt(seed: int, tone: float = 1.0, wear: float = 1.0) -> Material:
+def asphalt(seed: int, tone: float | int = 1.0, wear: float | int = 1.0) -> Material:
     """Grit of the aggregate, cracks, tar seams, oil and patches of other ages."""
 
     def pattern(p: Float[Tensor, "n 3"], _: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -18,7 +18,7 @@ def asphalt(seed: int, tone: float = 1.0, wear: float = 1.0) -> Material:
     return Material("asphalt", (0.075 * tone,) * 3, pattern, 0.92)
 
 
-def road_paint(seed: int, colour: Colour = (0.62, 0.62, 0.58), wear: float = 1.0) -> Material:
+def road_paint(seed: int, colour: Colour = (0.62, 0.62, 0.58), wear: float | int = 1.0) -> Material:
     """Paint that has worn through to the asphalt here and there."""
 
     def pattern(p: Float[Tensor, "n 3"], _: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -29,7 +29,7 @@ def road_paint(seed: int, colour: Colour = (0.62, 0.62, 0.58), wear: float = 1.0
     return Material("paint", colour, pattern, 0.7)
 
 
-def paving(seed: int, colour: Colour, size: tuple[float, float] = (0.6, 0.4), yaw: float = 0.0) -> Material:
+def paving(seed: int, colour: Colour, size: tuple[float, float] = (0.6, 0.4), yaw: float | int = 0.0) -> Material:
     """Slabs in bond, some newer than others, with dark joints, gum and stains."""
 
     def pattern(p: Float[Tensor, "n 3"], _: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -40,13 +40,13 @@ def paving(seed: int, colour: Colour, size: tuple[float, float] = (0.6, 0.4), ya
         joint = torch.minimum(_to_edge(across) * size[0], _to_edge(v / size[1]) * size[1])
         shade = (0.82 + 0.3 * hash01(cell, seed)) * (0.8 + 0.4 * noise(p * 13, seed, 4, 0.7))
         shade = shade * (0.75 + 0.5 * noise(p * 0.5, seed + 1, 4))
-        gum = 0.7 + 0.3 * (noise(p * 6, seed + 2) < 0.83)
+        gum = 0.8 + 0.2 * (noise(p * 16, seed + 2) < 0.86)
         return p.new_tensor(colour) * (shade * gum * (0.55 + 0.45 * (joint / 0.012).clamp(0, 1)))[:, None]
 
     return Material("paving", colour, pattern, 0.85)
 
 
-def cobbles(seed: int, colour: Colour, stone: float = 0.14) -> Material:
+def cobbles(seed: int, colour: Colour, stone: float | int = 0.14) -> Material:
     """Worn setts in wavering rows, moss in the joints."""
 
     def pattern(p: Float[Tensor, "n 3"], _: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -63,7 +63,7 @@ def cobbles(seed: int, colour: Colour, stone: float = 0.14) -> Material:
     return Material("cobbles", colour, pattern, 0.85)
 
 
-def grass(seed: int, colour: Colour = (0.11, 0.17, 0.045), dry: float = 0.35) -> Material:
+def grass(seed: int, colour: Colour = (0.11, 0.17, 0.045), dry: float | int = 0.35) -> Material:
     """A sward: blades, clumps, dry and bare patches."""
 
     def pattern(p: Float[Tensor, "n 3"], _: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -72,7 +72,7 @@ def grass(seed: int, colour: Colour = (0.11, 0.17, 0.045), dry: float = 0.35) ->
     return Material("grass", colour, pattern, 0.95)
 
 
-def gravel(seed: int, colour: Colour = (0.36, 0.33, 0.28), stone: float = 0.035) -> Material:
+def gravel(seed: int, colour: Colour = (0.36, 0.33, 0.28), stone: float | int = 0.035) -> Material:
     """Pebbles of several tones."""
 
     def pattern(p: Float[Tensor, "n 3"], _: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -104,7 +104,7 @@ def water(seed: int, colour: Colour = (0.03, 0.055, 0.055)) -> Material:
     return Material("water", colour, pattern, 0.04)
 
 
-def grassy(p: Float[Tensor, "n 3"], seed: int, colour: Colour, dry: float = 0.35) -> Float[Tensor, "n 3"]:
+def grassy(p: Float[Tensor, "n 3"], seed: int, colour: Colour, dry: float | int = 0.35) -> Float[Tensor, "n 3"]:
     """Colours of a sward at points."""
     blades = noise(p * p.new_tensor([55.0, 55.0, 15.0]), seed, 2)
     clumps = noise(p * 2.7, seed + 1, 4, 0.7)
@@ -155,7 +155,7 @@ def rock(seed: int, colour: Colour) -> Material:
     return Material("rock", colour, pattern, 0.95)
 
 
-def _asphalt(p: Float[Tensor, "n 3"], seed: int, tone: float, wear: float) -> Float[Tensor, "n 3"]:
+def _asphalt(p: Float[Tensor, "n 3"], seed: int, tone: float | int, wear: float | int) -> Float[Tensor, "n 3"]:
     grit = 0.6 + 0.8 * noise(p * 70, seed, 2, 0.8)
     age = 0.7 + 0.6 * noise(p * 0.23, seed + 1, 4)
     cell = (p[:, :2] / p.new_tensor([7.3, 2.9]) + 0.37).floor().long()
@@ -168,7 +168,7 @@ def _asphalt(p: Float[Tensor, "n 3"], seed: int, tone: float, wear: float) -> Fl
     return p.new_tensor((0.088, 0.087, 0.085)) * tone * (grit * age * patch * crack * oil)[:, None]
 
 
-def _rotated(p: Float[Tensor, "n 3"], yaw: float) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+def _rotated(p: Float[Tensor, "n 3"], yaw: float | int) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
     c, s = torch.cos(torch.tensor(yaw)), torch.sin(torch.tensor(yaw))
     return p[:, 0] * c + p[:, 1] * s, -p[:, 0] * s + p[:, 1] * c
 

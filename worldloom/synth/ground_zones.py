@@ -22,10 +22,10 @@ class Zone:
     semantic: str
     area: BaseGeometry
     material: Material
-    lift: float = 0.0  # above the relief; steps up to it are walled by `kerbs`
+    lift: float | int = 0.0  # above the relief; steps up to it are walled by `kerbs`
 
 
-def grid_lines(fine: float, step: float, far: float, growth: float = 1.3) -> np.ndarray:
+def grid_lines(fine: float | int, step: float | int, far: float | int, growth: float | int = 1.3) -> np.ndarray:
     """Lines from -far to far: `step` apart within `fine` of the middle, then ever wider."""
     lines, at, wide = list(np.arange(0, fine + 1e-6, step)), fine, step
     while at < far:
@@ -67,7 +67,9 @@ def zoned_ground(zones: Sequence[Zone], lines: np.ndarray, height: Height) -> li
     return things
 
 
-def kerbs(area: BaseGeometry, height: Height, low: float, high: float, material: Material, name: str = "kerb") -> Thing:
+def kerbs(
+    area: BaseGeometry, height: Height, low: float | int, high: float | int, material: Material, name: str = "kerb"
+) -> Thing:
     """Upright faces along the boundary of an area that lies `low` above the relief, beside ground at `high`."""
     assembly = Assembly()
     outline = shapely.segmentize(shapely.orient_polygons(area), 1.0)

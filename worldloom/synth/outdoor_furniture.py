@@ -178,7 +178,9 @@ def make_fence(seed: int, length: float | int, kind: str = "rail", height: float
     spacing = {"rail": 2.4, "picket": 2.0, "iron": 2.2, "wire": 3.0}.get(kind, 1.0)
     posts = np.linspace(-half, half, max(2, round(2 * half / spacing) + 1))
 
-    def row(material: Material, at: np.ndarray, thick: float, wide: float, low: float, high: float) -> None:
+    def row(
+        material: Material, at: np.ndarray, thick: float | int, wide: float | int, low: float | int, high: float | int
+    ) -> None:
         start = np.stack([np.full_like(at, -thick / 2), at - wide / 2, np.full_like(at, low)], 1)
         assembly.boxes(material, start, start + np.array([thick, wide, high - low]))
 
@@ -362,7 +364,7 @@ def _metal(seed: int) -> Material:
     return painted(seed, srgb(_METALS[seed % len(_METALS)]), "iron", 0.45, 0.5)
 
 
-def _two_sided(assembly: Assembly, material: Material, quad: np.ndarray, thick: float = 0.012) -> None:
+def _two_sided(assembly: Assembly, material: Material, quad: np.ndarray, thick: float | int = 0.012) -> None:
     """A sheet that is seen from above and, a little lower, from below."""
     assembly.quads(material, [quad])
     assembly.quads(material, [quad[::-1] - np.array([0, 0, thick])])

@@ -59,7 +59,7 @@ def bark(seed: int, colour: Colour, birch: bool = False) -> Material:
     return Material("bark", colour, pattern, 0.95)
 
 
-def make_tree(seed: int, kind: str, height: float | int, detail: str = "full", autumn: float = 0.1) -> Thing:
+def make_tree(seed: int, kind: str, height: float | int, detail: str = "full", autumn: float | int = 0.1) -> Thing:
     """A tree of TREE_KINDS whose trunk comes out of the ground at the origin.
 
     Args:
@@ -202,12 +202,12 @@ def make_vine_row(seed: int, length: float | int) -> Thing:
         bend = rng.uniform(-0.1, 0.1, 2)
         path = [(x, 0, -0.1), (x + bend[0], bend[1], 0.4), (x + bend[1], 0, 0.8)]
         assembly.part(tube(path, [0.05, 0.035, 0.03], wood, 5))
-    count = int(55 * length)
+    count = int(70 * length)
     at = np.stack([rng.uniform(-half, half, count), rng.normal(0, 0.17, count), rng.uniform(0.55, 1.8, count)], -1)
     facing = at * [0, 3.0, 0] + rng.normal(0, 0.5, (count, 3)) + [0, 0, 0.4]
     colours = ("#5f7a34", "#6f8a3c", "#a8843a", "#8a4a34")
     colour = srgb(colours[rng.choice(4, p=(0.4, 0.4, 0.12, 0.08))])
-    _cards(assembly, foliage_material(seed, colour), rng, at, facing, 0.24, 0.9)
+    _cards(assembly, foliage_material(seed, colour), rng, at, facing, 0.17, 0.9)
     return Thing("vines", "bush", assembly.parts())
 
 
@@ -215,7 +215,7 @@ _LEAFY = ("round", "oak", "poplar", "birch", "orchard")
 
 
 def _leaf_tree(
-    assembly: Assembly, rng: np.random.Generator, kind: str, tall: float, wood: Material, leaves: Material
+    assembly: Assembly, rng: np.random.Generator, kind: str, tall: float | int, wood: Material, leaves: Material
 ) -> None:
     """A trunk, limbs that leave it on the way up, twigs on the limbs, and clusters of leaves about the twigs."""
     # start of the crown, crown's radius (both per height), steepness of limbs, limbs, size of a leaf cluster
@@ -276,7 +276,9 @@ def _leaf_tree(
     count = int(np.clip(420 * tall, 2400, 4600))
     spread = tall * wide * (0.30 if kind != "poplar" else 0.5)
     flat = 0.45 if kind == "pine" else 0.75
-    at = centres[rng.integers(len(centres), size=count)] + rng.normal(0, 0.6, (count, 3)) * spread * [1, 1, flat]
+    at = centres[rng.integers(len(centres), size=count)] + np.clip(
+        rng.normal(0, 0.6, (count, 3)), -1.0, 1.0
+    ) * spread * [1, 1, flat]
     at = at[at[:, 2] > 0.55 * first * tall]
     crown = np.array([*spine[3, :2], tall * (0.5 + first / 2)])
     out = at - crown
@@ -288,7 +290,7 @@ def _leaf_tree(
             assembly.part(ellipsoid((0.06, 0.06, 0.06), _triple(spot), fruit, 6, 4))
 
 
-def _spruce(assembly: Assembly, rng: np.random.Generator, tall: float, wood: Material, leaves: Material) -> None:
+def _spruce(assembly: Assembly, rng: np.random.Generator, tall: float | int, wood: Material, leaves: Material) -> None:
     _trunk(
         assembly,
         wood,
@@ -314,7 +316,7 @@ def _spruce(assembly: Assembly, rng: np.random.Generator, tall: float, wood: Mat
         _blades(assembly, leaves, rng, np.array(at), ahead, extent, 0.42, tilt)
 
 
-def _palm(assembly: Assembly, rng: np.random.Generator, tall: float, wood: Material, leaves: Material) -> None:
+def _palm(assembly: Assembly, rng: np.random.Generator, tall: float | int, wood: Material, leaves: Material) -> None:
     lean = rng.uniform(-0.12, 0.12, 2) * tall
     trunk_top = 0.78 * tall
     path = [(*(lean * t**1.6), trunk_top * t - 0.2 * (t == 0)) for t in np.linspace(0, 1, 8)]
@@ -338,7 +340,7 @@ def _palm(assembly: Assembly, rng: np.random.Generator, tall: float, wood: Mater
 
 
 def _coarse(
-    assembly: Assembly, rng: np.random.Generator, kind: str, tall: float, wood: Material, leaves: Material
+    assembly: Assembly, rng: np.random.Generator, kind: str, tall: float | int, wood: Material, leaves: Material
 ) -> None:
     """Solids instead of leaves."""
     if kind == "spruce":
@@ -373,7 +375,7 @@ def _coarse(
             for k in range(9):
                 ahead = np.array([math.cos(2.4 * k), math.sin(2.4 * k), 1.2])
                 start = np.array([0, 0, tall * (first + 0.03 * k)])
-                path = [start.tolist(), (start + 0.3 * tall * ahead * rng.uniform(0.7, 1.1)).tolist()]
+                path = [_triple(start), _triple(start + 0.3 * tall * ahead * rng.uniform(0.7, 1.1))]
                 assembly.part(tube(path, [0.012 * tall, 0.002 * tall], wood, 4))
             return
         assembly.part(ellipsoid((0.75 * wide * tall, 0.75 * wide * tall, half), (0, 0, middle), leaves, 9, 6))
@@ -391,8 +393,8 @@ def _cards(
     rng: np.random.Generator,
     at: np.ndarray,
     facing: np.ndarray,
-    size: float,
-    wide: float,
+    size: float | int,
+    wide: float | int,
 ) -> None:
     """Leaves as kites folded along their middle, about `size` long, that face roughly along `facing`."""
     count = len(at)
@@ -408,8 +410,8 @@ def _blades(
     at: np.ndarray,
     along: np.ndarray,
     size: np.ndarray,
-    wide: float,
-    tilt: float,
+    wide: float | int,
+    tilt: float | int,
 ) -> None:
     """Kites that point along given directions, turned about them by `tilt`."""
     along = _outward(along)
@@ -426,7 +428,7 @@ def _kites(
     along: np.ndarray,
     normal: np.ndarray,
     size: np.ndarray,
-    wide: float,
+    wide: float | int,
 ) -> None:
     long, side = along * size[:, None], np.cross(normal, along) * (0.5 * wide * size)[:, None]
     fold = normal * (0.12 * wide * size)[:, None]
@@ -436,7 +438,7 @@ def _kites(
 
 
 def _trunk(assembly: Assembly, material: Material, path: list, radius: list[float], sides: int = 8) -> None:
-    assembly.part(tube(path, radius, material, sides))
+    assembly.part(tube([_triple(np.asarray(point)) for point in path], radius, material, sides))
 
 
 def _petals(seed: int, rng: np.random.Generator) -> Material:

@@ -19,7 +19,7 @@ def roof(
     style: Style,
     random: Random,
     size: tuple[float, float],
-    height: float,
+    height: float | int,
     full: bool = True,
     party_walls: bool = False,
 ) -> None:
@@ -46,7 +46,9 @@ def roof(
     assembly.frame = frame
 
 
-def sheet(assembly: Assembly, material: Material, corners: np.ndarray, under: Material, thick: float = _THICK) -> None:
+def sheet(
+    assembly: Assembly, material: Material, corners: np.ndarray, under: Material, thick: float | int = _THICK
+) -> None:
     """A sloping sheet (k corners, counter-clockwise from above, in one plane): top, soffit and edges."""
     low = corners - np.array([0, 0, thick])
     fan = np.array([[0, k, k + 1] for k in range(1, len(corners) - 1)])
@@ -56,7 +58,9 @@ def sheet(assembly: Assembly, material: Material, corners: np.ndarray, under: Ma
     assembly.quads(under, np.stack([low, low[after], corners[after], corners], 1))
 
 
-def _gable(assembly: Assembly, style: Style, size: tuple[float, float], height: float, overhang: float) -> None:
+def _gable(
+    assembly: Assembly, style: Style, size: tuple[float, float], height: float | int, overhang: float | int
+) -> None:
     """Ridge along y."""
     x, y = size[0] / 2, size[1] / 2
     top = height + style.pitch * x
@@ -73,7 +77,7 @@ def _gable(assembly: Assembly, style: Style, size: tuple[float, float], height: 
     assembly.boxes(style.roof_cover, *ridge)
 
 
-def _hip(assembly: Assembly, style: Style, size: tuple[float, float], height: float) -> None:
+def _hip(assembly: Assembly, style: Style, size: tuple[float, float], height: float | int) -> None:
     x, y = size[0] / 2 + 0.45, size[1] / 2 + 0.45
     run = min(x, y)
     top, low = height + style.pitch * (run - 0.45), height - 0.45 * style.pitch
@@ -97,7 +101,7 @@ def _mansard(
     style: Style,
     random: Random,
     size: tuple[float, float],
-    height: float,
+    height: float | int,
     full: bool,
     party_walls: bool,
 ) -> None:
@@ -128,7 +132,14 @@ def _mansard(
 
 
 def _dormer(
-    assembly: Assembly, style: Style, random: Random, u: float, front: float, low: float, tall: float, back: float
+    assembly: Assembly,
+    style: Style,
+    random: Random,
+    u: float | int,
+    front: float | int,
+    low: float | int,
+    tall: float | int,
+    back: float | int,
 ) -> None:
     """A window in the roof that looks towards +x, with cheeks and a small gable."""
     half = 0.62
@@ -161,7 +172,7 @@ def _on_slopes(
     style: Style,
     random: Random,
     size: tuple[float, float],
-    height: float,
+    height: float | int,
     full: bool,
     dormers: bool = True,
 ) -> None:
@@ -189,7 +200,7 @@ def _on_slopes(
 
 
 def _chimneys(
-    assembly: Assembly, style: Style, random: Random, size: tuple[float, float], height: float, crest: float
+    assembly: Assembly, style: Style, random: Random, size: tuple[float, float], height: float | int, crest: float | int
 ) -> None:
     for _ in range(random.choice((0, 1, 1, 2))):
         at = random.uniform(-0.4, 0.4) * size[1]
@@ -205,7 +216,7 @@ def _chimneys(
 
 
 def _flat(
-    assembly: Assembly, style: Style, random: Random, size: tuple[float, float], height: float, full: bool
+    assembly: Assembly, style: Style, random: Random, size: tuple[float, float], height: float | int, full: bool
 ) -> None:
     x, y, rail = size[0] / 2, size[1] / 2, random.choice((0.45, 0.7, 1.0))
     t = 0.25

@@ -26,11 +26,11 @@ class Site:
         self._spots: list[tuple[float, float, float]] = []  # x, y, radius
         self._areas: list[BaseGeometry] = []
 
-    def level(self, x: float, y: float) -> float:
+    def level(self, x: float | int, y: float | int) -> float:
         """Height of the ground."""
         return float(self.surface(np.array([[x, y]]))[0])
 
-    def free(self, x: float, y: float, radius: float, clear_of: BaseGeometry | None = None) -> bool:
+    def free(self, x: float | int, y: float | int, radius: float | int, clear_of: BaseGeometry | None = None) -> bool:
         """Whether a disc touches nothing that was put here, nor the given area."""
         if any((x - a) ** 2 + (y - b) ** 2 < (radius + r) ** 2 for a, b, r in self._spots):
             return False
@@ -50,16 +50,16 @@ class Site:
         shapely.prepare(area)
         self._areas.append(area)
 
-    def occupy_spot(self, x: float, y: float, radius: float) -> None:
+    def occupy_spot(self, x: float | int, y: float | int, radius: float | int) -> None:
         """Keep a disc from what comes later."""
         self._spots.append((x, y, radius))
 
     def put(
         self,
         thing: Thing,
-        x: float,
-        y: float,
-        yaw: float = 0.0,
+        x: float | int,
+        y: float | int,
+        yaw: float | int = 0.0,
         radius: float | None = None,
         tilted: bool = False,
         z: float | None = None,
@@ -86,10 +86,10 @@ class Site:
     def put_if_free(
         self,
         make: Callable[[], Thing],
-        x: float,
-        y: float,
-        yaw: float,
-        radius: float,
+        x: float | int,
+        y: float | int,
+        yaw: float | int,
+        radius: float | int,
         clear_of: BaseGeometry | None = None,
         tilted: bool = False,
     ) -> bool:
@@ -104,8 +104,8 @@ class Site:
         random: Random,
         houses: int,
         trees: int,
-        near: float,
-        far: float,
+        near: float | int,
+        far: float | int,
         styles: Sequence[str],
         storeys: tuple[int, int],
         kinds: Sequence[str],
@@ -142,7 +142,9 @@ class Site:
             seed = random.randrange(1 << 16)
             self.put_if_free(lambda s=seed, k=kind, h=tall: make_tree(s, k, h, "coarse"), x, y, 0.0, 1.5, clear_of)
 
-    def stands(self, candidates: Sequence[tuple[float, float, float]], count: int, air: float = 0.5) -> torch.Tensor:
+    def stands(
+        self, candidates: Sequence[tuple[float, float, float]], count: int, air: float | int = 0.5
+    ) -> torch.Tensor:
         """The first places (x, y, height above the ground) that have air on all sides, as eyes (s, 3)."""
         vertices = np.concatenate(
             [apply(thing.world_from_thing, part.vertices).numpy() for thing in self.things for part in thing.parts]
@@ -164,7 +166,9 @@ class Site:
         return torch.tensor(chosen)
 
 
-def footprint(x: float, y: float, yaw: float, depth: float, width: float) -> shapely.Polygon:
+def footprint(
+    x: float | int, y: float | int, yaw: float | int, depth: float | int, width: float | int
+) -> shapely.Polygon:
     """The rectangle of a building: `depth` along its x axis, `width` along its y axis."""
     c, s = math.cos(yaw), math.sin(yaw)
     corners = ((depth / 2, -width / 2), (depth / 2, width / 2), (-depth / 2, width / 2), (-depth / 2, -width / 2))

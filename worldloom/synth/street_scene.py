@@ -49,10 +49,10 @@ class District:
 
     styles: tuple[str, ...]
     storeys: tuple[int, int]
-    width: tuple[float, float]  # of houses
-    setback: tuple[float, float]
-    gap: tuple[float, float]  # between houses; 0 for closed rows
-    shops: float  # share of houses with shops
+    width: tuple[float | int, float | int]  # of houses
+    setback: tuple[float | int, float | int]
+    gap: tuple[float | int, float | int]  # between houses; 0 for closed rows
+    shops: float | int  # share of houses with shops
     trees: tuple[str, ...]
     skyline: tuple[int, int]  # coarse houses behind the first row
     row: bool  # neighbours share walls
@@ -104,7 +104,7 @@ DISTRICTS = {
 }
 LAYOUTS = ("straight", "curve", "bend", "crossroads", "junction", "alley")
 _REACH = 420.0  # half the side of the world
-_NEAR = 55.0  # houses within this have windows to look into
+_NEAR = 60.0  # houses within this have windows to look into
 
 
 def make_street(seed: int) -> World:
@@ -143,7 +143,7 @@ def make_street(seed: int) -> World:
         random,
         house_count,
         random.randint(20, 110),
-        45,
+        72,
         0.9 * _REACH,
         district.styles,
         district.storeys,
@@ -167,23 +167,23 @@ class _Side:
 
     line: shapely.LineString
     sign: int  # 1: left of the line
-    half: float
-    walk: float
+    half: float | int
+    walk: float | int
     lines: list[shapely.LineString]
 
-    def at(self, s: float, out: float) -> tuple[float, float, float]:
+    def at(self, s: float | int, out: float | int) -> tuple[float, float, float]:
         """(x, y, yaw towards the road) at s from the line's middle, `out` beyond the edge of the carriageway."""
         x, y, heading = along(self.line, s)
         away = heading + self.sign * math.pi / 2
         reach = self.half + out
         return x + reach * math.cos(away), y + reach * math.sin(away), away + math.pi
 
-    def open(self, x: float, y: float, far: float) -> bool:
+    def open(self, x: float | int, y: float | int, far: float | int) -> bool:
         """Whether a place is at least `far` from the axes of all other roads."""
         return all(other is self.line or other.distance(shapely.Point(x, y)) > far for other in self.lines)
 
 
-def along(line: shapely.LineString, s: float) -> tuple[float, float, float]:
+def along(line: shapely.LineString, s: float | int) -> tuple[float, float, float]:
     """(x, y, heading) at s metres from the middle of a line."""
     at = line.length / 2 + s
     before, after = line.interpolate(at - 0.25), line.interpolate(at + 0.25)
@@ -229,7 +229,9 @@ def _height(random: Random, seed: int) -> Height:
     return height
 
 
-def _houses(site: Site, random: Random, district: District, front: _Side, roads: BaseGeometry, near: float) -> None:
+def _houses(
+    site: Site, random: Random, district: District, front: _Side, roads: BaseGeometry, near: float | int
+) -> None:
     """Houses along one side, from one end to the other."""
     s = -190.0
     setback = random.uniform(*district.setback)
@@ -297,7 +299,13 @@ def _planting(site: Site, random: Random, district: District, fronts: list[_Side
 
 
 def _kerbside(
-    site: Site, random: Random, district: District, fronts: list[_Side], layout: str, half: float, walk: float
+    site: Site,
+    random: Random,
+    district: District,
+    fronts: list[_Side],
+    layout: str,
+    half: float | int,
+    walk: float | int,
 ) -> None:
     """Lamps, poles and wires, and the small things of pavements."""
     wires = district.setback[1] > 0 and random.random() < 0.7
@@ -359,7 +367,7 @@ def _kerbside(
                 site.put_if_free(lambda n=lamp_seed: make_traffic_light(n), x, y, yaw + sign * math.pi / 2, 0.3)
 
 
-def _one_on_pavement(site: Site, random: Random, front: _Side, kind: str, s: float, seed: int) -> None:
+def _one_on_pavement(site: Site, random: Random, front: _Side, kind: str, s: float | int, seed: int) -> None:
     walk, inner = front.walk, front.walk - 0.6
     x, y, yaw = front.at(s, 0.55)
     if not front.open(x, y, front.half + walk + 2):
@@ -445,7 +453,7 @@ def _alley_things(site: Site, random: Random, fronts: list[_Side]) -> None:
 
 
 def _traffic(
-    site: Site, random: Random, lines: list[shapely.LineString], half: float, walk: float, layout: str
+    site: Site, random: Random, lines: list[shapely.LineString], half: float | int, walk: float | int, layout: str
 ) -> None:
     """Parked cars along the kerbs, and a few vehicles and cyclists under way."""
     if layout == "alley":
@@ -485,7 +493,7 @@ def _traffic(
                 _set_vehicle(site, kind, variant, x + out * math.cos(away), y + out * math.sin(away), yaw)
 
 
-def _set_vehicle(site: Site, kind: str, variant: int, x: float, y: float, yaw: float) -> None:
+def _set_vehicle(site: Site, kind: str, variant: int, x: float | int, y: float | int, yaw: float | int) -> None:
     length, width, _ = road_user_extent(kind, variant)
     plot = footprint(x, y, yaw, length, width)
     if site.free_area(plot):
@@ -531,7 +539,9 @@ def _behind(site: Site, random: Random, district: District, roads: BaseGeometry)
                 break
 
 
-def _crossing_structure(site: Site, random: Random, line: shapely.LineString, clear: float, layout: str) -> list[Thing]:
+def _crossing_structure(
+    site: Site, random: Random, line: shapely.LineString, clear: float | int, layout: str
+) -> list[Thing]:
     """Now and then a house over an alley, or a viaduct across a street."""
     draw = random.random()
     s = random.choice((-1, 1)) * random.uniform(24, 42)
@@ -553,7 +563,7 @@ def _crossing_structure(site: Site, random: Random, line: shapely.LineString, cl
     return []
 
 
-def _viaduct(random: Random, middle: float) -> Thing:
+def _viaduct(random: Random, middle: float | int) -> Thing:
     """Arches along y that carry a railway; the middle one spans the street."""
     assembly, seed = Assembly(), random.randrange(99)
     wall = random.choice((brick(seed, srgb("#8a5a48")), ashlar(seed, srgb("#a39a88")), concrete(seed)))
@@ -583,9 +593,9 @@ def _zones(
     district: str,
     layout: str,
     lines: list[shapely.LineString],
-    half: float,
-    walk: float,
-    lift: float,
+    half: float | int,
+    walk: float | int,
+    lift: float | int,
     carriage: BaseGeometry,
     roads: BaseGeometry,
     pits: list[BaseGeometry],
@@ -625,7 +635,7 @@ def _zones(
     return zones
 
 
-def _marks(random: Random, lines: list[shapely.LineString], half: float, walk: float) -> BaseGeometry:
+def _marks(random: Random, lines: list[shapely.LineString], half: float | int, walk: float | int) -> BaseGeometry:
     """Lane lines, parking lines, crossings for walkers, and stop lines."""
     marks = []
     dash, gap = random.choice(((3.0, 3.0), (2.0, 4.0), (6.0, 3.0), (1e4, 0.0)))
@@ -664,7 +674,7 @@ def _marks(random: Random, lines: list[shapely.LineString], half: float, walk: f
     return shapely.union_all(marks)
 
 
-def _zebra(line: shapely.LineString, s: float, half: float) -> BaseGeometry:
+def _zebra(line: shapely.LineString, s: float | int, half: float | int) -> BaseGeometry:
     x, y, heading = along(line, s)
     stripes = []
     for k in np.arange(-half + 0.4, half - 0.3, 1.0).tolist():
@@ -673,7 +683,7 @@ def _zebra(line: shapely.LineString, s: float, half: float) -> BaseGeometry:
     return shapely.union_all(stripes)
 
 
-def _piece(line: shapely.LineString, a: float, b: float) -> shapely.LineString:
+def _piece(line: shapely.LineString, a: float | int, b: float | int) -> shapely.LineString:
     """The part of a line between two distances from its middle."""
     a, b = sorted((a, b))
     at = np.concatenate([[a], np.arange(math.ceil(a / 5) * 5.0, b, 5.0), [b]])
@@ -682,18 +692,20 @@ def _piece(line: shapely.LineString, a: float, b: float) -> shapely.LineString:
     )
 
 
-def _corner(front: _Side, sign: int, clear: float) -> float:
+def _corner(front: _Side, sign: int, clear: float | int) -> float:
     """Distance along a side from the middle to just before the other road."""
     other = next(other for other in front.lines if other is not front.line)
     return front.line.project(front.line.intersection(other)) - front.line.length / 2 + sign * (clear + 0.6)
 
 
-def _stands(site: Site, random: Random, lines: list[shapely.LineString], half: float, walk: float) -> torch.Tensor:
+def _stands(
+    site: Site, random: Random, lines: list[shapely.LineString], half: float | int, walk: float | int
+) -> torch.Tensor:
     """Eyes on pavements and lanes near the middle; the first is where most of the street is seen."""
     candidates = []
     for k in range(60):
         line = lines[k % len(lines)]
-        s = random.uniform(-4, 4) if k < 4 else random.uniform(-35, 35)
+        s = random.uniform(-4, 4) if k < 4 else random.uniform(-22, 22)
         side = random.choice((-1, 1))
         out = (
             random.uniform(-0.4, 0.4) * half
