@@ -184,7 +184,7 @@ def dress_windows(floor: Floor, plan: FloorPlan, taste: Taste, dice: random.Rand
             yaw, wide = yaw_of(edge) + math.pi / 2, opening.width
             if opening.bottom > 0.62 and dice.random() < 0.7:
                 heater = (wall_things.radiator(dice, taste, max(0.5, min(1.6, 0.9 * wide))),)
-                if top_of(heater[0]) < opening.bottom - 0.05 and floor.place(heater, edge.point(u, 0.0), yaw):
+                if top_of(heater[0]) < opening.bottom - 0.05 and floor.place(heater, edge.point(u, 0.0), yaw, snug=True):
                     floor.shut.append((edge, u - wide / 2, u + wide / 2, 0.0, opening.bottom))
             if home and style < 0.6:
                 top = min(opening.top + dice.uniform(0.06, 0.2), room.headroom(edge.point(u)[1]) - 0.06)
@@ -192,7 +192,7 @@ def dress_windows(floor: Floor, plan: FloorPlan, taste: Taste, dice: random.Rand
                 pair = textiles.curtains(dice, taste, wide, low, top, cloth)
                 half = extent(pair)[1][1]
                 if u - half > 0.02 and u + half < edge.length - 0.02 and not _crowded(floor, edge, u, half, wide):
-                    if floor.place(pair, edge.point(u), yaw, share=True):
+                    if floor.place(pair, edge.point(u), yaw, share=True, snug=True):
                         floor.shut.append((edge, u - half, u + half, low, top))
             elif style > (0.82 if home else 0.5):
                 slats = (textiles.blind(dice, taste, wide - 0.02, opening.bottom, opening.top),)

@@ -101,7 +101,8 @@ def timber_finish(dice: random.Random, along: int = 1) -> Material:
 
 def painted(colour: Colour, dice: random.Random, name: str = "paint", roughness: Number = 0.6) -> Material:
     """Paint, plastic or lacquer of one colour."""
-    return textured(name, mottled(colour, number(dice), 0.06, dice.uniform(0.4, 1.2), 0.03), roughness=roughness)
+    # The pattern's mean is the colour itself, so that there is nothing to measure.
+    return Material(name, colour, mottled(colour, number(dice), 0.06, dice.uniform(0.4, 1.2), 0.03), float(roughness))
 
 
 def lacquer(dice: random.Random) -> Material:

@@ -236,7 +236,8 @@ def _flat(dice: random.Random, wall: float, height: float) -> list[Room]:
     rooms = [Room("", inset(o, wall / 2), height) for o in outlines]
     rooms.sort(key=lambda r: r.area)
     uses = ["living"]
-    small = ["bathroom", "kitchen"] if dice.random() < 0.8 else ["kitchen", "bathroom"]
+    pairs = (["bathroom", "kitchen"], ["bathroom", "bedroom"], ["kitchen", "bedroom"], ["kitchen", "bathroom"])
+    small = dice.choice(pairs if len(rooms) == 3 else pairs[:1] + pairs[3:])
     rest = ["bedroom", "bedroom", "office", "bedroom", "dining", "corridor"]
     if len(rooms) == 2:
         uses = [dice.choice(("bathroom", "kitchen", "bedroom")), "living"]
@@ -464,7 +465,7 @@ def _windows(rooms: Sequence[Room], wall: float, dice: random.Random, doors: Seq
     for i, room in enumerate(rooms):
         hall = room.height > 3.9 and room.gallery is None
         style = _window_style(room, dice)
-        share = {"bathroom": 0.5, "corridor": 0.3, "museum": 0.25, "lecture": 0.4, "gym": 0.7}.get(room.use, 0.65)
+        share = {"bathroom": 0.5, "corridor": 0.3, "museum": 0.25, "lecture": 0.4, "gym": 0.7}.get(room.use, 0.48)
         for edge in room.edges:
             sloped = room.knee is not None and abs(edge.along[0]) > 0.5
             taken = [
@@ -490,7 +491,7 @@ def _window_style(room: Room, dice: random.Random) -> tuple[float, float, float]
     if room.height > 3.9 and room.gallery is None:
         low = dice.uniform(2.2, 0.5 * room.height + 0.6) if room.use in ("gym", "museum") else dice.uniform(0.8, 1.2)
         return (low, min(room.height - 0.5, low + dice.uniform(1.4, 4)), dice.uniform(1.5, 3.2))
-    sill = dice.choice((0.03, dice.uniform(0.4, 0.6), *(dice.uniform(0.75, 1.05) for _ in range(3))))
+    sill = dice.choice((0.03, dice.uniform(0.4, 0.6), *(dice.uniform(0.75, 1.05) for _ in range(5))))
     return (sill, min(top, 2.7), dice.uniform(0.7, 2.2))
 
 

@@ -21,6 +21,7 @@ Point3 = tuple[float, float, float]
 Group = tuple[Thing, ...]  # things in one frame: the floor is z = 0, the front looks along +x
 BODY = 0.3  # radius of a person
 _CLEAR = 0.34  # what ways must have, so that the map's cells are not missed by a hair
+_OVER_SILLS = 0.25  # how far a bed's head or a chair's back may reach up in front of a window
 _STEP_OVER = 0.05  # rugs and thresholds
 
 
@@ -48,7 +49,8 @@ class Floor:
             if room.gallery is not None:
                 under = inside & (x < room.gallery.edge)
                 self.headroom[under] = room.gallery.level - 0.24
-        self.solid = self.room_at < 0
+        self.walls = self.room_at < 0  # and all that was there before the furniture
+        self.stuff = np.zeros(self.shape, dtype=bool)
         self.keep = np.zeros(self.shape, dtype=bool)
         self.doors: list[Opening] = []
         for opening in self.plan.openings:
@@ -71,7 +73,7 @@ class Floor:
             half = opening.width / 2
             self.shut.append((edge, u - half - 0.08, u + half + 0.08, opening.bottom, opening.top + 0.08))
             if opening.kind != "window":
-                deep = 0.75 if opening.kind == "blind door" else 0.95
+                deep = 0.55 if opening.kind == "blind door" else 0.85
                 self.keep |= self._rectangle(edge, u - half, u + half, 0.0, deep)
         if opening.kind in ("window", "blind door"):
             return
@@ -81,7 +83,7 @@ class Floor:
         edge, u = found
         half = opening.width / 2 - 0.02
         passage = self._rectangle(edge, u - half, u + half, -wall, 0.0)
-        self.solid &= ~passage
+        self.walls &= ~passage
         self.headroom[passage] = opening.top
         if opening.kind == "door":
             (x, y), yaw, side = leaf_frame(opening, wall)
@@ -91,7 +93,7 @@ class Floor:
                 (x + a * math.cos(yaw) - b * math.sin(yaw), y + a * math.sin(yaw) + b * math.cos(yaw))
                 for a, b in corners
             ]
-            self.solid |= self._polygon(leaf)
+            self.walls |= self._polygon(leaf)
             swept = self._within((x, y), long)
             n = (0, opening.swing) if opening.axis == 0 else (opening.swing, 0)
             cx, cy = self._centres()
@@ -103,10 +105,14 @@ class Floor:
             return
         x, y = self._centres()
         _, y0, _, y1 = room.bounds
-        self.solid |= (x > stairs.edge - 0.05) & (x < stairs.foot) & (y > y1 - stairs.width) & (y < y1)
+        self.walls |= (x > stairs.edge - 0.05) & (x < stairs.foot) & (y > y1 - stairs.width) & (y < y1)
         self.keep |= (x >= stairs.foot) & (x < stairs.foot + 0.9) & (y > y1 - stairs.width) & (y < y1)
         for post in (y0 + 0.25, y1 - stairs.width - 0.1):
-            self.solid |= (np.abs(x - stairs.edge + 0.15) < 0.1) & (np.abs(y - post) < 0.1)
+            self.walls |= (np.abs(x - stairs.edge + 0.15) < 0.1) & (np.abs(y - post) < 0.1)
+
+    def area_of(self, i: int) -> float:
+        """Cells of a room's whole floor."""
+        return float((self.room_at == i).sum())
 
     def cell_of(self, point: Point) -> tuple[int, int]:
         """The cell that holds a point of the plan."""
@@ -120,7 +126,12 @@ class Floor:
     def _rectangle(self, edge: Edge, u0: float, u1: float, near: float, far: float) -> Bool[np.ndarray, "i j"]:
         return self._polygon([edge.point(u0, near), edge.point(u1, near), edge.point(u1, far), edge.point(u0, far)])
 
-    def _polygon(self, corners: Sequence[Point]) -> Bool[np.ndarray, "i j"]:
+    @property
+    def solid(self) -> Bool[np.ndarray, "i j"]:
+        """Where nobody can walk."""
+        return self.walls | self.stuff
+
+    def _polygon(self, corners: Sequence[Point], grown: float = 0.5) -> Bool[np.ndarray, "i j"]:
         """Cells whose middle is in a convex outline of either sense, grown by half a cell."""
         c = np.array(corners)
         out = np.zeros(self.shape, dtype=bool)
@@ -135,7 +146,7 @@ class Floor:
             a, b = c[k - 1], c[k]
             length = max(1e-9, math.hypot(*(b - a)))
             away = ((b[0] - a[0]) * (y[None] - a[1]) - (b[1] - a[1]) * (x[:, None] - a[0])) / length
-            inside &= away * np.sign(area) > -self.cell * 0.5
+            inside &= away * np.sign(area) > -self.cell * grown
         out[first[0] : last[0], first[1] : last[1]] = inside
         return out
 
@@ -147,12 +158,14 @@ class Floor:
         front: float = 0.0,
         elevation: float = 0.0,
         share: bool = False,
+        snug: bool = False,
     ) -> bool:
         """Set a group down if it neither meets anything nor blocks a way; True if it stands.
 
         Args:
             front: metres before it that stay free for who uses it.
             share: may stand where only people's use needs room, as chairs do.
+            snug: is known to be clear of its wall, which the map's cells may not see.
         """
         feet = [f for f in (footprint(thing) for thing in group) if f is not None]
         c, s = math.cos(yaw), math.sin(yaw)
@@ -160,24 +173,27 @@ class Floor:
         def world(points: Float[np.ndarray, "k 2"]) -> list[Point]:
             return [(at[0] + c * px - s * py, at[1] + s * px + c * py) for px, py in points.tolist()]
 
-        taken = np.zeros(self.shape, dtype=bool)
+        taken, core = np.zeros(self.shape, dtype=bool), np.zeros(self.shape, dtype=bool)
         for corners, top in feet:
-            cells = self._polygon(world(corners))
-            if (cells & (self.headroom < top + 0.03)).any():
+            cells, inner = self._polygon(world(corners)), self._polygon(world(corners), grown=0.0)
+            if (inner & ~self.walls & (self.headroom < top + 0.03)).any():
                 return False
             taken |= cells
-        if (taken & (self.solid if share else self.solid | self.keep)).any():
+            core |= inner
+        if (taken & (self.stuff if share else self.stuff | self.keep)).any():
+            return False
+        if ((core if snug else taken) & self.walls).any():
             return False
         ahead = np.zeros(self.shape, dtype=bool)
         if front > 0 and feet:
             every = np.concatenate([corners for corners, _ in feet])
             (x1, y0, y1) = (every[:, 0].max(), every[:, 1].min(), every[:, 1].max())
             ahead = self._polygon(world(np.array([(x1, y0), (x1 + front, y0), (x1 + front, y1), (x1, y1)])))
-            if (ahead & self.solid).any():
+            if (ahead & self.solid).mean() > 0.15 * ahead.mean():
                 return False
         if not self._walkable(taken):
             return False
-        self.solid |= taken
+        self.stuff |= taken
         self.keep |= ahead
         shift = compose(turned(yaw), torch.tensor([at[0], at[1], elevation]))
         self.things += [replace(thing, world_from_thing=shift @ thing.world_from_thing) for thing in group]
@@ -191,16 +207,10 @@ class Floor:
             a = np.maximum(((np.array([x0, y0]) - self.low) / self.cell - 8).astype(int), 0)
             b = ((np.array([x1, y1]) - self.low) / self.cell + 8).astype(int)
             window = (slice(a[0], b[0]), slice(a[1], b[1]))
-            before = self._ways(self.solid[window], self.headroom[window])
-            after = self._ways((self.solid | taken)[window], self.headroom[window])
-            if not after.any() or after.sum() < 0.28 * before.sum():
+            before = _largest(self._ways(self.solid[window], self.headroom[window]))
+            main = _largest(self._ways((self.solid | taken)[window], self.headroom[window]))
+            if main.sum() < max(1, min(0.8 * before.sum(), 0.2 * self.area_of(i))):
                 return False
-            labels = np.zeros(after.shape, dtype=np.int32)
-            ndimage.label(after, output=labels)
-            sizes = np.bincount(labels.ravel())[1:]
-            if sizes.max() < 0.8 * sizes.sum():
-                return False
-            main = labels == 1 + sizes.argmax()
             for door in self.doors:
                 if i in door.rooms:
                     k = ((np.array(door.at) - self.low) / self.cell).astype(int) - a
@@ -230,7 +240,7 @@ class Floor:
         dice: random.Random,
         gap: float = 0.02,
         front: float = 0.0,
-        tries: int = 14,
+        tries: int = 24,
         corner: bool = False,
         yaw: float = 0.0,
     ) -> bool:
@@ -244,10 +254,10 @@ class Floor:
                 continue
             u = dice.choice((low, high)) if corner or dice.random() < 0.25 else dice.uniform(low, high)
             reach = (edge, u - y1, u - y0, 0.0, top)
-            if self._meets(reach):
+            if self._meets((edge, u - y1, u - y0, 0.0, top - _OVER_SILLS)):
                 continue
             at = edge.point(u, gap - x0)
-            if self.place(group, at, yaw_of(edge) + math.pi / 2 + yaw, front):
+            if self.place(group, at, yaw_of(edge) + math.pi / 2 + yaw, front, snug=True):
                 self.shut.append(reach)
                 return True
         return False
@@ -302,7 +312,7 @@ class Floor:
         group: Group,
         dice: random.Random,
         front: float = 0.0,
-        tries: int = 12,
+        tries: int = 16,
         yaw: float | None = None,
         middle: float = 1.0,
         share: bool = False,
@@ -336,6 +346,14 @@ def footprint(thing: Thing) -> tuple[Float[np.ndarray, "4 2"], float] | None:
     corners = np.array([[a[0], a[1]], [b[0], a[1]], [b[0], b[1]], [a[0], b[1]]])
     m = thing.world_from_thing.numpy()
     return corners @ m[:2, :2].T + m[:2, 3], float(high[2])
+
+
+def _largest(free: Bool[np.ndarray, "i j"]) -> Bool[np.ndarray, "i j"]:
+    """The largest connected part of the free cells."""
+    labels = np.zeros(free.shape, dtype=np.int32)
+    ndimage.label(free, output=labels)
+    sizes = np.bincount(labels.ravel())
+    return free if len(sizes) < 2 else labels == 1 + sizes[1:].argmax()
 
 
 def _bounds(thing: Thing) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:

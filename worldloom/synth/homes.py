@@ -50,7 +50,7 @@ def furnish_living(floor: Floor, room: Room, taste: Taste, dice: random.Random) 
         floor.anywhere(room, chair, dice, yaw=dice.uniform(-math.pi, math.pi), middle=0.8, tries=8)
     shelves(floor, room, taste, dice, dice.randint(1, 3))
     for _ in range(dice.randint(1, 4)):
-        floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=True)
+        floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=dice.random() < 0.6)
     decorate(floor, room, taste, dice, dice.randint(2, 6))
     scatter(floor, room, taste, dice, dice.randint(0, 4))
 
@@ -62,7 +62,7 @@ def furnish_dining(floor: Floor, room: Room, taste: Taste, dice: random.Random) 
         floor.anywhere(room, dining_group(dice, taste, 4), dice, tries=30)
     floor.along_wall(room, media_group(dice, taste), dice)
     shelves(floor, room, taste, dice, 1)
-    floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=True)
+    floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=dice.random() < 0.6)
     decorate(floor, room, taste, dice, dice.randint(1, 4))
 
 
@@ -104,7 +104,7 @@ def furnish_bedroom(floor: Floor, room: Room, taste: Taste, dice: random.Random)
         floor.along_wall(room, seating.armchair(dice, taste), dice, gap=0.1, corner=True)
     shelves(floor, room, taste, dice, dice.randint(0, 1))
     if dice.random() < 0.5:
-        floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=True)
+        floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=dice.random() < 0.6)
     decorate(floor, room, taste, dice, dice.randint(1, 4))
     scatter(floor, room, taste, dice, dice.randint(3, 7) if child else dice.randint(0, 3), toys=child)
 
@@ -112,13 +112,10 @@ def furnish_bedroom(floor: Floor, room: Room, taste: Taste, dice: random.Random)
 def furnish_kitchen(floor: Floor, room: Room, taste: Taste, dice: random.Random) -> None:
     """One or two runs of units, a refrigerator, a table or an island."""
     longest = max(edge.length for edge in room.edges)
-    for share in (dice.uniform(0.6, 0.95), 0.5, 0.4):
-        if floor.along_wall(
-            room, kitchen.kitchen_run(dice, taste, max(1.2, share * longest), True), dice, gap=0.0, front=0.7
-        ):
+    for share, tall in ((dice.uniform(0.6, 0.95), True), (0.7, False), (0.5, True), (0.5, False), (0.35, False)):
+        run = kitchen.kitchen_run(dice, taste, max(1.2, share * longest), tall)
+        if floor.along_wall(room, run, dice, gap=0.0, front=0.7, tries=30):
             break
-    else:
-        floor.along_wall(room, kitchen.kitchen_run(dice, taste, 1.2, False), dice, gap=0.0, front=0.6, tries=30)
     if room.area > 9 and dice.random() < 0.7:
         floor.along_wall(
             room, kitchen.kitchen_run(dice, taste, dice.uniform(1.2, 2.4), False), dice, gap=0.0, front=0.7
@@ -188,7 +185,7 @@ def furnish_office(floor: Floor, room: Room, taste: Taste, dice: random.Random) 
     if dice.random() < 0.4:
         floor.hang(room, (wall_things.notice_board(dice, taste),), dice, 1.5)
     for _ in range(dice.randint(1, 3)):
-        floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=True)
+        floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=dice.random() < 0.6)
     decorate(floor, room, taste, dice, dice.randint(1, 3))
     scatter(floor, room, taste, dice, dice.randint(0, 3))
 
@@ -208,7 +205,7 @@ def furnish_studio(floor: Floor, room: Room, taste: Taste, dice: random.Random) 
     if dice.random() < 0.25:
         floor.anywhere(room, (recreation.exercise_bike(dice, taste),), dice)
     for _ in range(2):
-        floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=True)
+        floor.along_wall(room, (lamp_or_plant(dice, taste),), dice, gap=0.06, corner=dice.random() < 0.6)
     decorate(floor, room, taste, dice, dice.randint(2, 5))
     scatter(floor, room, taste, dice, dice.randint(1, 5))
 

@@ -84,7 +84,7 @@ def _side(
         away = dice.uniform(4, 11) if style < 0.75 else dice.uniform(5, 30)
         kind = dice.choice(TREE_KINDS)
         tall = dice.uniform(4, 11)
-        tree = make_tree(number(dice), kind, tall, "full" if k < 1 else "coarse")
+        tree = make_tree(number(dice), kind, tall, "full" if k < 1 and dice.random() < 0.4 else "coarse")
         things.append(placed(tree, at(away + 0.2 * tall, dice.uniform(-spread - 6, spread + 6)), dice.uniform(0, 6)))
     for _ in range(dice.randint(0, 3)):
         bush = make_bush(number(dice), dice.uniform(0.8, 1.8), dice.uniform(0.6, 1.4), "coarse")

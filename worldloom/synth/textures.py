@@ -52,8 +52,8 @@ def textured(
         axis: where the pattern lies on one side only, the axis of that side's normal.
     """
     generator = torch.Generator().manual_seed(5)
-    points = (torch.rand(1536, 3, generator=generator) - 0.5) * torch.tensor(size, dtype=torch.float32)
-    side = torch.arange(1536) % 3 if axis is None else torch.full((1536,), axis)
+    points = (torch.rand(600, 3, generator=generator) - 0.5) * torch.tensor(size, dtype=torch.float32)
+    side = torch.arange(600) % 3 if axis is None else torch.full((600,), axis)
     r, g, b = pattern(points, torch.eye(3)[side]).mean(0).tolist()
     return Material(name, (r, g, b), pattern, float(roughness), float(metallic), emission)
 
