@@ -1,5 +1,6 @@
 """SUMO's conventions as they are, not as remembered; exactness of marks; what happens when its process dies."""
 
+import itertools
 import math
 import os
 import signal
@@ -18,10 +19,12 @@ from worldloom.synth.sumo_programs import run_sumo_program
 NODES = '<nodes><node id="a" x="0" y="0"/><node id="b" x="200" y="0"/><node id="c" x="200" y="200"/></nodes>'
 EDGES = """<edges>
 <edge id="east" from="a" to="b" numLanes="3" speed="14" spreadType="center">
-  <lane index="0" allow="pedestrian" width="0.7"/><lane index="1" disallow="pedestrian"/><lane index="2" disallow="pedestrian"/>
+  <lane index="0" allow="pedestrian" width="0.7"/>
+  <lane index="1" disallow="pedestrian"/><lane index="2" disallow="pedestrian"/>
 </edge>
 <edge id="north" from="b" to="c" numLanes="3" speed="14" spreadType="center">
-  <lane index="0" allow="pedestrian" width="0.7"/><lane index="1" disallow="pedestrian"/><lane index="2" disallow="pedestrian"/>
+  <lane index="0" allow="pedestrian" width="0.7"/>
+  <lane index="1" disallow="pedestrian"/><lane index="2" disallow="pedestrian"/>
 </edge></edges>"""
 
 
@@ -62,7 +65,7 @@ def test_yaw_is_counterclockwise_from_east_and_motion_follows_it(corner: bytes) 
     assert north
     assert all(abs(v.yaw) < 1e-6 for v in east)
     assert all(abs(v.yaw - math.pi / 2) < 1e-6 for v in north)
-    for before, after in zip(east, east[1:], strict=False):
+    for before, after in itertools.pairwise(east):
         # Ballistic steps: the way is the mean of the speeds.
         assert after.x - before.x == pytest.approx((before.speed + after.speed) / 2 * STEP, abs=1e-6)
 
@@ -88,13 +91,13 @@ def test_people_are_told_by_their_front_too(corner: bytes) -> None:
         session.step(300, look=False)
         behind, leader = session.look().persons
     assert (behind.id, leader.id) == ("fast", "slow")
-    # The sidewalk is one stripe wide: who follows keeps the leader's length of 3 m and a gap. By middles it were 1.3 less.
+    # The sidewalk is one stripe wide: who follows keeps the leader's length of 3 m and a gap. By middles: 1.3 less.
     assert 3.0 <= leader.x - behind.x <= 3.6
 
 
 def test_moved_vehicles_are_exactly_there_and_others_see_them(corner: bytes) -> None:
     with Sumo(corner, routes(car("ego", 60), car("other", 20)), 0) as session:
-        session.step(1)
+        seen = {v.id: v for v in session.step(1)[0].vehicles}
         for _ in range(300):
             seen = {v.id: v for v in session.step(1, [Move("ego", 100.25, -1.5, 0.3)])[0].vehicles}
             assert seen["ego"][1:4] == pytest.approx((100.25, -1.5, 0.3), abs=1e-9)

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry import OCC3D_CLASSES, EgoPath, Trajectory
-from worldloom.synth.ego import Ego, ego_after, ego_from_body
+from worldloom.synth.ego import Ego, ego_after, ego_footprint, ego_from_body
+from worldloom.synth.footprints import overlap
 from worldloom.synth.ground import Ground
 from worldloom.synth.live_traffic import LiveTraffic, Moment
 from worldloom.synth.motion import Box
 from worldloom.synth.road_users import STANDING
-from worldloom.synth.roads import RoadMap
 from worldloom.synth.sumo import STEP
-from worldloom.synth.town import Town
+from worldloom.synth.town import StandingUser, Town
 from worldloom.synth.traffic import Member
 
 RANGE = 80.0  # metres from the ego's path in which users are told
@@ -85,7 +85,7 @@ def drive_town(
     every = stride_of(dt)
     with LiveTraffic(town, seed, density) as live:
         moments = [live.now, *live.advance(round(max(seconds, CHOICE) / STEP))]
-        name = choose_ego(moments, live.traffic.members, town.roads, seed)
+        name = choose_ego(moments, live.traffic.members, town, seed)
         steps = round(seconds / STEP) // every * every
         egos = logged_egos(moments[: steps + 1], name)
         return record(town.ground, moments[: steps + 1], egos, name, live.traffic.members, seed, every)
@@ -111,11 +111,11 @@ def logged_egos(moments: Sequence[Moment], name: str) -> list[Ego]:
     return egos
 
 
-def choose_ego(moments: Sequence[Moment], members: dict[str, Member], roads: RoadMap, seed: int) -> str:
-    """A car that travels, turns and stops among others, well inside the town."""
+def choose_ego(moments: Sequence[Moment], members: dict[str, Member], town: Town, seed: int) -> str:
+    """A car that travels, turns and stops among others, well inside the town, and touches nobody in CHOICE seconds."""
     dice = random.Random(f"ego {seed}")
     window = moments[: round(CHOICE / STEP) + 1]
-    x0, y0, x1, y1 = roads.bounds
+    x0, y0, x1, y1 = town.roads.bounds
     sampled = window[::10]
     scores: dict[str, float] = {}
     for name in sorted(window[0].bodies):
@@ -141,8 +141,37 @@ def choose_ego(moments: Sequence[Moment], members: dict[str, Member], roads: Roa
             + luck
         )
     if not scores:
-        raise InputError("expected at least one car in the town's traffic, got none: the density is too low")
-    return max(scores, key=lambda name: (scores[name], name))
+        raise InputError(
+            "expected at least one car in the town's traffic, got none: too low a density, or no way round"
+        )
+    ranked = sorted(scores, key=lambda name: (-scores[name], name))
+    return next((name for name in ranked if not _touches(window, name, members, town)), ranked[0])
+
+
+def _touches(moments: Sequence[Moment], name: str, members: dict[str, Member], town: Town) -> bool:
+    """Whether the ego in the place of this car overlaps anybody, moving or standing."""
+    shown = with_trailers(members)
+    standing = torch.tensor([footprint_of(user) for user in town.standing], dtype=torch.float64).reshape(-1, 5)
+    for moment, ego in list(zip(moments, logged_egos(moments, name), strict=True))[::2]:
+        mine = torch.tensor([ego_footprint(ego)], dtype=torch.float64)
+        moving = [(*box[:3], *shown[other].extent[:2]) for other, box in moment.boxes(members).items() if other != name]
+        others = torch.cat([torch.tensor(moving, dtype=torch.float64).reshape(-1, 5), standing])
+        others = others[(others[:, :2] - mine[:, :2]).norm(dim=-1) < 20]
+        if overlap(mine.expand(len(others), 5), others).any():
+            return True
+    return False
+
+
+def footprint_of(user: StandingUser) -> tuple[float, float, float, float, float]:
+    """(x, y, yaw, length, width) on the ground of a user that stands."""
+    pose = user.world_from_user
+    yaw = math.atan2(float(pose[1, 0]), float(pose[0, 0]))
+    return float(pose[0, 3]), float(pose[1, 3]), yaw, user.extent[0], user.extent[1]
+
+
+def with_trailers(members: dict[str, Member]) -> dict[str, Member]:
+    """All members by id, trailers among them."""
+    return {m.id: m for member in members.values() for m in (member, member.trailer) if m is not None}
 
 
 def record(
@@ -159,7 +188,7 @@ def record(
     fine = stand_on(ground, states[:, :2], states[:, 2]).float()
     frames = [moment.boxes(members) for moment in moments[::every]]
     names = sorted({name for frame in frames for name in frame} - {ego_name})
-    shown = {m.id: m for member in members.values() for m in (member, member.trailer) if m is not None}
+    shown = with_trailers(members)
     users = []
     for name in names:
         user = _user(ground, shown[name], [frame.get(name) for frame in frames], states[:, :2], every * STEP)

@@ -17,11 +17,13 @@ from worldloom.synth.drive import (
     CHOICE,
     Drive,
     choose_ego,
+    footprint_of,
     phase_of,
     poses_of,
     record,
     stand_on,
     stride_of,
+    with_trailers,
 )
 from worldloom.synth.ego import (
     WHEELS,
@@ -40,7 +42,7 @@ from worldloom.synth.lane_paths import LanePaths, Way
 from worldloom.synth.live_traffic import LiveTraffic, Moment
 from worldloom.synth.motion import Box
 from worldloom.synth.sumo import STEP, SumoError
-from worldloom.synth.town import StandingUser, Town
+from worldloom.synth.town import Town
 from worldloom.synth.traffic import Member
 
 _SIGHT = 60.0  # metres within which gaps and times to collision are computed
@@ -127,7 +129,7 @@ class Simulator:
     def __init__(self, town: Town, seed: int = 0, density: float | int = 1.0, dt: float | int = 0.5) -> None:
         self.town = town
         self._every = stride_of(dt)
-        standing = [(f"standing.{i}", _footprint(user)) for i, user in enumerate(town.standing)]
+        standing = [(f"standing.{i}", footprint_of(user)) for i, user in enumerate(town.standing)]
         self._standing_ids = tuple(name for name, _ in standing)
         self._standing = torch.tensor([box for _, box in standing], dtype=torch.float64).reshape(-1, 5)
         self._fingerprint = hashlib.sha256(town.roads.net_xml).hexdigest()[:16]
@@ -160,6 +162,11 @@ class Simulator:
     def members(self) -> dict[str, Member]:
         """Everyone in the traffic, the car in whose place the ego is among them."""
         return self._traffic().traffic.members
+
+    @property
+    def pid(self) -> int:
+        """The process that is simulating."""
+        return self._traffic().sumo.pid
 
     @property
     def ego_id(self) -> str:
@@ -229,7 +236,7 @@ class Simulator:
     def state(self) -> State:
         """The present moment."""
         moment, ego = self._moments[-1], self._egos[-1]
-        members = {m.id: m for one in self.members.values() for m in (one, one.trailer) if m is not None}
+        members = with_trailers(self.members)
         boxes = {name: box for name, box in sorted(moment.boxes(self.members).items()) if name != self._name}
         who = [members[name] for name in boxes]
         poses, velocity = poses_of(self.town.ground, who, list(boxes.values()))
@@ -326,7 +333,7 @@ class Simulator:
             self._live.mark()
             moments = [self._live.now, *self._live.advance(round(CHOICE / STEP))]
             self._live.rewind(0)
-            self._name = choose_ego(moments, self.members, self.town.roads, seed)
+            self._name = choose_ego(moments, self.members, self.town, seed)
             self._log: Log = ()
             self._moments = [self._live.now]
             self._egos = [ego_from_body(self._live.now.bodies[self._name])]
@@ -385,9 +392,3 @@ class Simulator:
         self._moments.append(moment)
         self._egos.append(ego)
         self._progress.append(along)
-
-
-def _footprint(user: StandingUser) -> tuple[float, float, float, float, float]:
-    pose = user.world_from_user
-    yaw = math.atan2(float(pose[1, 0]), float(pose[0, 0]))
-    return float(pose[0, 3]), float(pose[1, 3]), yaw, user.extent[0], user.extent[1]

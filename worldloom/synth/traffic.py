@@ -73,8 +73,10 @@ def make_traffic(
     for kind, share in _SHARES.items():
         for i in range(round(density * share * length * _VEHICLES_PER_KM)):
             member = _member(f"{kind}.{i}", kind, dice)
-            members[member.id] = member
             route = streets.route(kind, dice)
+            if not route:
+                continue  # no way for this kind leads round
+            members[member.id] = member
             depart = dice.uniform(0, 2)
             types.setdefault(_type_name(member), member)
             lines.append(
@@ -135,27 +137,19 @@ class _Streets:
         self._next: dict[str, dict[str, tuple[str, ...]]] = {}
         for kind in _SHARES:
             uses = ("drive", "bike") if kind == "bicycle" else ("drive",)
-            least = 2 if kind in _HEAVY else 1
-            fits = {
-                lane.id
-                for lane in roads.lanes.values()
-                if lane.use in uses and lane.id not in closed and self._edges[lane.edge].rank >= least
-            }
-            links = sorted(
-                {
-                    (roads.lanes[c.from_lane].edge, roads.lanes[c.to_lane].edge)
-                    for c in roads.connections
-                    if c.from_lane in fits and c.to_lane in fits
-                }
-            )
-            self._next[kind] = _circulation(links)
+            fits = {lane.id for lane in roads.lanes.values() if lane.use in uses and lane.id not in closed}
+            wide = {name for name in fits if self._edges[roads.lanes[name].edge].rank >= 2}
+            # Heavy vehicles keep off the narrow streets, if the others lead round.
+            self._next[kind] = (kind in _HEAVY and _circulation(roads, wide)) or _circulation(roads, fits)
         self._walk = [
             edge for edge in roads.edges if any(lane.use == "walk" and lane.id not in closed for lane in edge.lanes)
         ]
 
     def route(self, kind: str, dice: random.Random) -> list[str]:
-        """A way of many kilometres that likes the centre."""
+        """A way of many kilometres that likes the centre; empty where there is none."""
         onward = self._next[kind]
+        if not onward:
+            return []
         starts = list(onward)
         lengths = [self._edges[e].lanes[-1].length * self._nearness[e] for e in starts]
         route = dice.choices(starts, lengths)
@@ -176,8 +170,12 @@ class _Streets:
         return places
 
 
-def _circulation(links: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """The largest part of the graph in which every edge can be reached from every other: its edges and what follows."""
+def _circulation(roads: RoadMap, lanes: set[str]) -> dict[str, tuple[str, ...]]:
+    """Streets that lead round by these lanes, each reachable from every other, and what follows each; may be empty."""
+    ways = {(c.from_lane, c.to_lane) for c in roads.connections if c.from_lane in lanes and c.to_lane in lanes}
+    links = sorted({(roads.lanes[a].edge, roads.lanes[b].edge) for a, b in ways})
+    if not links:
+        return {}
     names = sorted({name for link in links for name in link})
     index = {name: i for i, name in enumerate(names)}
     rows, columns = zip(*((index[a], index[b]) for a, b in links), strict=True)
@@ -185,6 +183,8 @@ def _circulation(links: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     _, part = connected_components(graph, directed=True, connection="strong")
     largest = np.bincount(part).argmax()
     inside = {name for name, p in zip(names, part, strict=True) if p == largest}
+    if len(inside) < 2:  # no way leads back to anywhere
+        return {}
     onward: dict[str, list[str]] = {name: [] for name in names if name in inside}
     for a, b in links:
         if a in inside and b in inside:
