@@ -166,7 +166,7 @@ def test_an_empty_world_has_no_returns() -> None:
 
 def test_camera_pictures_show_the_car_where_it_stands() -> None:
     car = placed(make_road_user("car", 0), (0.94, 9.0, 0.0), 0.3)  # abreast, to the left
-    pictures = camera_pictures(caster(FLOOR, car), torch.eye(4), RIG, width=64, num_ambient=1)
+    pictures = camera_pictures(caster(FLOOR, car), torch.eye(4), RIG, width=64, paths=1)
     assert list(pictures) == list(RIG.cameras)
     number = SEMANTICS.index("car")
     seen = {channel: int((truth.semantic == number).sum()) for channel, truth in pictures.items()}

@@ -15,19 +15,20 @@ def camera_pictures(
     rig: Rig,
     width: int = 400,
     seed: int = 0,
-    num_ambient: int = 4,
+    paths: int | None = None,
+    supersample: int = 1,
 ) -> dict[str, Truth]:
     """One picture with its truth from each camera, by channel; the car that carries them is not seen.
 
     Args:
         width: of every picture, in pixels; 1600 is the sensors' own.
         seed: of the light from the sky; pictures of one keyframe differ in it.
-        num_ambient: rays towards the sky for each pixel: 4 for a grainy quick look, 16 for a smooth one.
+        paths, supersample: care for light and edges, as `render_truth` takes them.
     """
     small = rig.scaled(width)
     generator = torch.Generator().manual_seed(seed)
     seeds = torch.randint(2**31, (len(small.cameras),), generator=generator).tolist()
     return {
-        channel: render_truth(caster, small.camera(channel, world_from_ego), own, num_ambient)
+        channel: render_truth(caster, small.camera(channel, world_from_ego), own, paths, supersample)
         for channel, own in zip(small.cameras, seeds, strict=True)
     }
