@@ -13,7 +13,7 @@ from torch import Tensor
 from worldloom.geometry import OCC3D_CLASSES
 from worldloom.synth.relief import Relief
 
-Ring = Float64[np.ndarray, "p 2"]
+Ring = Float64[np.ndarray, "_ 2"]
 
 DRIVEABLE, OTHER_FLAT, SIDEWALK, TERRAIN = (
     OCC3D_CLASSES.index(name) for name in ("driveable_surface", "other_flat", "sidewalk", "terrain")
@@ -167,14 +167,15 @@ def make_ground(
 def _paint(area: PaintedArea, sheet: Sheet, paint: UInt8[Tensor, "p q"], cover: UInt8[Tensor, "p q"]) -> None:
     finer = Sheet(sheet.origin, sheet.cell / 3, (3 * sheet.shape[0], 3 * sheet.shape[1]))
     inside = finer.covered(area.outlines)
-    row, column = inside // finer.shape[1] // 3, inside % finer.shape[1] // 3
-    cells, count = torch.unique(row * sheet.shape[1] + column, return_counts=True)
-    share = (count * 255 // 9).to(torch.uint8)
+    cells = inside // finer.shape[1] // 3 * sheet.shape[1] + inside % finer.shape[1] // 3  # up to nine times each
+    count = torch.zeros(cover.numel(), dtype=torch.uint8).index_add_(
+        0, cells, torch.ones_like(cells, dtype=torch.uint8)
+    )
+    share = (count[cells].int() * 255 // 9).to(torch.uint8)
     before = cover.view(-1)[cells]
     # Where two colours share a cell, the newer one has it if it covers as much.
-    paint.view(-1)[cells] = torch.where(share >= before, PAINTS.index(area.paint), paint.view(-1)[cells].int()).to(
-        torch.uint8
-    )
+    newer = torch.tensor(PAINTS.index(area.paint), dtype=torch.uint8)
+    paint.view(-1)[cells] = torch.where(share >= before, newer, paint.view(-1)[cells])
     cover.view(-1)[cells] = torch.maximum(share, before)
 
 

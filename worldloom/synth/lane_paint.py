@@ -13,7 +13,7 @@ from worldloom.synth.ground import PaintedArea, Ring, rings_of
 from worldloom.synth.roads import Edge, Lane, RoadMap
 from worldloom.synth.street_shapes import beside, lane_area, line_length, stations
 
-Points = Float64[np.ndarray, "p 2"]
+Points = Float64[np.ndarray, "_ 2"]
 
 _LINE = 0.16  # metres wide
 _ARROWS = {  # outlines about (0, 0), pointing along +x, counter-clockwise

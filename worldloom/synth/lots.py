@@ -21,7 +21,7 @@ from worldloom.synth.street_objects import bench, fence, litter_bin, mound, shed
 from worldloom.synth.street_shapes import StreetShapes, line_length, polygons_of, stations
 from worldloom.synth.world import Thing
 
-Points = Float64[np.ndarray, "p 2"]
+Points = Float64[np.ndarray, "_ 2"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,11 @@ class _Draft:
 
     def free(self, outline: BaseGeometry, apart: float) -> bool:
         """Whether an outline lies in the block and clear of what is built."""
-        near = outline.buffer(apart) if apart > 0 else outline.buffer(-0.05)
-        return bool(self.block.contains(outline)) and not shapely.intersects(near, self.taken).any()
+        if not self.block.contains(outline):
+            return False
+        if apart > 0:
+            return not shapely.dwithin(self.taken, outline, apart).any()
+        return not shapely.intersects(self.taken, outline.buffer(-0.05)).any()
 
 
 def make_lots(shapes: StreetShapes, bounds: tuple[float, float, float, float], flora: Flora, seed: int) -> Lots:
@@ -71,6 +74,7 @@ def make_lots(shapes: StreetShapes, bounds: tuple[float, float, float, float], f
         (outer if block.intersects(sheet.boundary) else inner).append(block)
     near = streets.buffer(58.0, quad_segs=2)
     outer = [piece for block in outer for piece in _sectors(block.intersection(near), centre, reach)]
+    shapely.prepare(streets)
     drafts = []
     for blocks, is_outside in ((inner, False), (outer, True)):
         blocks.sort(key=lambda b: (round(b.representative_point().x, 1), round(b.representative_point().y, 1)))
@@ -140,13 +144,13 @@ def _front_row(draft: _Draft, ring: Points, setback: float, facing_street: bool)
     fronts: list[tuple[float, float, float]] = []  # from, to, middle of the opening
     while style.styles and at < length - 8:
         wide = 2.0 * round(rng.uniform(*style.width) / 2)
-        deep = float(round(rng.uniform(*style.depth)))
+        deep = 2.0 * round(rng.uniform(*style.depth) / 2)
         gap = rng.uniform(*style.gap) if facing_street else rng.uniform(3, 12)
         if facing_street and rng.uniform() < style.car_parks and _car_park(draft, walk, at):
             at += 17.5 + gap
             continue
         for share_wide, share_deep in ((1.0, 1.0), (0.7, 1.0), (0.7, 0.75), (0.5, 0.75)):
-            w, d = max(8.0, 4.0 * round(wide * share_wide / 4)), max(7.0, round(deep * share_deep))
+            w, d = max(8.0, 4.0 * round(wide * share_wide / 4)), max(8.0, 2.0 * round(deep * share_deep / 2))
             front = _Front.on(walk, at, float(w), setback + (rng.uniform(0, 1.5) if style.gap[1] > 0 else 0.0))
             if front is None or (facing_street and not front.at_street(draft.streets)):
                 continue
@@ -170,7 +174,7 @@ class _Walk:
         self._ends = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))]).tolist()
         self.length: float = self._ends[-1]
 
-    def at(self, metres: float) -> np.ndarray:
+    def at(self, metres: float | int) -> np.ndarray:
         """The point so far along the line."""
         i = min(max(bisect_right(self._ends, metres) - 1, 0), len(self._points) - 2)
         share = (metres - self._ends[i]) / max(self._ends[i + 1] - self._ends[i], 1e-9)
@@ -207,9 +211,9 @@ class _Front:
 
     def at_street(self, streets: BaseGeometry) -> bool:
         """Whether this is the edge of a sidewalk rather than of a neighbour's land."""
-        return streets.distance(shapely.Point(self.middle - self.setback * self.inward)) < 0.8
+        return bool(shapely.dwithin(streets, shapely.Point(self.middle - self.setback * self.inward), 0.8))
 
-    def point(self, along: float, inward: float) -> np.ndarray:
+    def point(self, along: float | int, inward: float | int) -> np.ndarray:
         return self.middle + along * self.along + inward * self.inward
 
     def rectangle(self, near: float, far: float, half: float | None = None) -> shapely.Polygon:
@@ -222,7 +226,7 @@ def _raise(draft: _Draft, front: _Front, outline: shapely.Polygon, deep: float) 
     storeys = int(rng.integers(style.storeys[0], style.storeys[1] + 1))
     looks = style.styles[int(rng.choice(len(style.styles)))]
     shops = bool(rng.uniform() < style.shops)
-    thing = _building(int(rng.integers(6)), looks, front.width, deep, storeys, shops)
+    thing = _building(int(rng.integers(4)), looks, front.width, deep, storeys, shops)
     draft.placements.append(Placement(thing, _pair(front.point(0, deep / 2)), front.yaw))
     draft.taken.append(outline)
     draft.buildings.append(outline)

@@ -17,7 +17,7 @@ from worldloom.synth.relief import Relief, make_relief
 from worldloom.synth.street_plan import KINDS, StreetPlan, Strip, make_street_plan
 from worldloom.synth.sumo_programs import run_sumo_program
 
-Points = Float64[np.ndarray, "p 2"]
+Points = Float64[np.ndarray, "_ 2"]
 
 _ALLOWED = {
     "walk": 'allow="pedestrian"',

@@ -26,7 +26,7 @@ from worldloom.synth.street_objects import (
 from worldloom.synth.street_shapes import StreetShapes, beside, line_length, right_kerb, stations
 from worldloom.synth.world import Thing
 
-Points = Float64[np.ndarray, "p 2"]
+Points = Float64[np.ndarray, "_ 2"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class _Row:
         if any(abs(at - other) < half + reach for other, reach in self._taken) or not 1.0 < at < self.length - 0.3:
             return False
         point, yaw = self.side.place(at, inward)
-        if self.blocked.intersects(shapely.Point(point).buffer(0.3, quad_segs=2)):
+        if shapely.dwithin(self.blocked, shapely.Point(point), 0.3):
             return False
         self._taken.append((at, half))
         self.placements.append(Placement(thing, (float(point[0]), float(point[1])), yaw + turn))

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Delaunay
 
 KINDS = ("grid", "spider", "random")
-Points = Float64[np.ndarray, "p 2"]
+Points = Float64[np.ndarray, "_ 2"]
 
 
 @dataclass(frozen=True)

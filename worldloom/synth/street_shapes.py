@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from worldloom.synth.roads import Edge, Lane, RoadMap
 
-Points = Float64[np.ndarray, "p 2"]
+Points = Float64[np.ndarray, "_ 2"]
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class _Draft:
 class _Strip:
     """The closed part of a carriageway: metres along the line to its left, and metres to the right of it."""
 
-    line: Float64[np.ndarray, "p 2"]
+    line: Float64[np.ndarray, "_ 2"]
     width: float
 
     def point(self, along: float, right: float) -> tuple[np.ndarray, float]:
@@ -207,5 +207,5 @@ def _dig(draft: _Draft, strip: _Strip, start: float, end: float, rng: np.random.
         draft.put("pedestrian", int(rng.choice(workers)), xy, yaw + rng.uniform(0, 2 * math.pi))
 
 
-def _ring(polygon: shapely.Polygon) -> Float64[np.ndarray, "p 2"]:
+def _ring(polygon: shapely.Polygon) -> Float64[np.ndarray, "_ 2"]:
     return shapely.get_coordinates(shapely.orient_polygons(polygon))[:-1]
