@@ -10,7 +10,7 @@ from torch import Tensor
 
 from worldloom.synth.noise import noise, warp
 
-_SOFTNESS = 0.08  # of the edges, in depths
+_SOFTNESS = 0.11  # of the edges, in depths
 _BEND = 0.12  # how far the layer dips towards the horizon; a flat one would run to infinity
 
 
@@ -61,7 +61,7 @@ class Clouds:
         cosine = (directions.float() @ to).clamp(-1, 1)
         # Henyey and Greenstein 1941 with g = 0.7, over its mean: cloud throws most light forwards.
         forwards = ((1 - 0.49) / (1.49 - 1.4 * cosine) ** 1.5).clamp(max=6.0)
-        lit = (0.07 + 0.20 * through * (0.6 + 0.4 * forwards))[:, None] * directions.new_tensor(sun).float()
+        lit = (0.12 + 0.22 * through * (0.6 + 0.4 * forwards))[:, None] * directions.new_tensor(sun).float()
         cloud = lit + (0.95 - 0.25 * hidden)[:, None] * ambient
         # Far cloud fades into the haze on the horizon.
         far = torch.exp(-directions[:, 2].float().clamp(min=0) / 0.05)
