@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -118,9 +118,15 @@ class Caster:
         return torch.from_numpy(result)
 
     def surface(
-        self, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], hits: Hits, textures: bool = True
+        self,
+        origins: Float[Tensor, "n 3"],
+        directions: Float[Tensor, "n 3"],
+        hits: Hits,
+        textures: bool | Literal["ground"] = True,
     ) -> Surface:
         """Points, normals and materials at the hits of these rays; without textures albedo is a material's mean.
+
+        "ground" has the textures of things that are many at once, such as the ground with its paint, and no others.
 
         Raises:
             InputError: if a pattern or a `semantic_at` answers with another shape, or an id that is not in SEMANTICS.
@@ -137,7 +143,12 @@ class Caster:
         normal = self._shading_normal(face, hits.barycentric[at], face_normal, unit)
         thing, material = soup.thing[face], soup.material[face]
         albedo = soup.colour[material]
-        for number, which in _groups(material, soup.patterned) if textures else ():
+        textured = soup.patterned
+        if textures == "ground":
+            textured = torch.zeros_like(soup.patterned)
+            textured[material[soup.mapped[thing]]] = True
+            textured &= soup.patterned
+        for number, which in _groups(material, textured) if textures else ():
             pattern = soup.materials[number].pattern
             assert pattern is not None
             albedo[which] = _painted(pattern, soup, soup.materials[number], thing[which], far[which], face[which])

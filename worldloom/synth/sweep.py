@@ -70,7 +70,8 @@ def lidar_sweep(
     origins = world_from_lidar[:3, 3].expand_as(directions)
     world_directions = directions @ world_from_lidar[:3, :3].T
     hits = caster.cast(origins, world_directions)
-    surface = caster.surface(origins, world_directions, hits)
+    # Paint on the road shows in a sweep; what textures do to walls and leaves is lost among its speckle.
+    surface = caster.surface(origins, world_directions, hits, textures="ground")
     distance = hits.distance.double()
     cosine = (surface.face_normal.double() * world_directions).sum(-1).abs()
     reflector = torch.zeros_like(hits.found)
