@@ -61,7 +61,7 @@ class SceneSpec:
 
 
 def plan_scenes(
-    seed: int, minutes: float, sensors: Sensors | None = None, town_size: float = TOWN_SIZE
+    seed: int, minutes: float | int, sensors: Sensors | None = None, town_size: float = TOWN_SIZE
 ) -> list[SceneSpec]:
     """The scenes of a data set: `minutes` in scenes of 20 s, six in each town, the last sixth for validation.
 

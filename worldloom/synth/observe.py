@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from worldloom.geometry import OCC3D_CLASSES
-from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.images import save_image
+from worldloom.geometry.io.lidar import lidarseg_from_occ3d, save_lidar, save_lidar_labels
 from worldloom.geometry.io.nuscenes_tables import (
     CATEGORIES,
     VERSION,
@@ -22,27 +21,14 @@ from worldloom.geometry.io.nuscenes_tables import (
 from worldloom.synth.annotate import Boxed
 from worldloom.synth.drive import Drive
 from worldloom.synth.gathered import users_at
+from worldloom.synth.keyframe_cameras import camera_pictures
 from worldloom.synth.rig import nuscenes_like_rig
 from worldloom.synth.road_users import nuscenes_category
 from worldloom.synth.sweep import Sweep, lidar_sweep
-from worldloom.synth.truth import render_truth
 from worldloom.synth.visibility import visibility_level, visible_shares
 from worldloom.synth.voxelize import Voxelizer, placed_thing
 
 LIDAR = "LIDAR_TOP"
-_CATEGORY_OF_CLASS = {
-    "driveable_surface": "flat.driveable_surface",
-    "other_flat": "flat.other",
-    "sidewalk": "flat.sidewalk",
-    "terrain": "flat.terrain",
-    "manmade": "static.manmade",
-    "vegetation": "static.vegetation",
-    "others": "static.other",
-}
-# lidarseg's number of each Occ3D class; road users take that of their own category instead.
-_LIDARSEG = torch.tensor(
-    [CATEGORIES.index(_CATEGORY_OF_CLASS.get(name, "noise")) for name in OCC3D_CLASSES], dtype=torch.uint8
-)
 
 
 @dataclass(frozen=True)
@@ -87,7 +73,7 @@ class _Scene:
         categories = [CATEGORIES.index(nuscenes_category(user.kind, user.variant)) for user in self._users]
         user = sweep.instance - self._first_standing
         own = torch.tensor([*categories, 0], dtype=torch.uint8)[user.clamp(min=-1)]
-        return torch.where(user >= 0, own, _LIDARSEG[sweep.labels.long()])
+        return torch.where(user >= 0, own, lidarseg_from_occ3d(sweep.labels))
 
 
 def observe(
@@ -127,34 +113,27 @@ def observe(
         cameras = torch.stack([pose @ camera.ego_from_cam.double() for camera in rig.cameras.values()])
         shares[rows, frame] = visible_shares(scene.caster, instances, cameras)
         for mount in mounts:
-            name = _file_name(scene_name, mount, time)
-            recordings.append(Recording(mount.channel, name, time, pose, frame))
-            if mount.K is not None:
-                truth = render_truth(scene.caster, rig.camera(mount.channel, pose), seed=seed + frame)
-                save_image(folder / name, truth.rgb)
+            recordings.append(Recording(mount.channel, _file_name(scene_name, mount, time), time, pose, frame))
+        if sensors.picture_width is not None:
+            pictures = camera_pictures(scene.caster, pose, rig, sensors.picture_width, seed + frame)
+            for mount in mounts[1:]:
+                save_image(folder / _file_name(scene_name, mount, time), pictures[mount.channel].rgb)
         if sensors.lidar:
             sweep = lidar_sweep(scene.caster, pose, rig, seed + frame)
             seen = sweep.instance.clamp(min=0)
             points[rows, frame] = torch.bincount(seen, minlength=len(scene.caster.world.things))[instances]
-            save_sweep(folder / _file_name(scene_name, mounts[0], time), sweep)
+            save_lidar(folder / _file_name(scene_name, mounts[0], time), sweep.points)
             lidarseg.append(_save_labels(folder, scene_name, time, scene.lidarseg(sweep)))
         progress((frame + 1) / len(drive))
     recordings.sort(key=lambda r: r.channel)  # stable: each channel in order of time
     return Observed(tuple(mounts), tuple(recordings), lidarseg, visibility_level(shares), points)
 
 
-def save_sweep(path: Path, sweep: Sweep) -> None:
-    """Write a sweep as nuScenes' `.pcd.bin`: float32 x, y, z, intensity, ring of each point."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(sweep.points.float().numpy().astype("<f4").tobytes())
-
-
 def _save_labels(folder: Path, scene_name: str, time: int, labels: UInt8[Tensor, " n"]) -> dict[str, Any]:
     """Write the labels of a sweep; returns the row of the table lidarseg."""
     data = sample_data_token(scene_name, LIDAR, time)
     name = f"lidarseg/{VERSION}/{data}_lidarseg.bin"
-    with atomic_path(folder / name) as temporary:
-        temporary.write_bytes(labels.numpy().tobytes())
+    save_lidar_labels(folder / name, labels)
     return {"token": data, "sample_data_token": data, "filename": name}
 
 
