@@ -10,7 +10,7 @@ from worldloom.synth.buildings import BUILDING_STYLES, building_height, make_bui
 from worldloom.synth.cast import Caster
 from worldloom.synth.facades import pierce
 from worldloom.synth.sky import Sky
-from worldloom.synth.world import Material, Thing, World
+from worldloom.synth.world import Material, Part, Thing, World
 
 GREY = Material("grey", (0.5, 0.5, 0.5))
 
@@ -101,8 +101,8 @@ def test_a_pierced_wall_has_the_area_that_its_hole_leaves(rise: float) -> None:
     )
     wall, reveal = assembly.parts()
 
-    def area(part: object) -> float:
-        a, b, c = (part.vertices[part.faces[:, k].long()].double() for k in range(3))  # pyright: ignore
+    def area(part: Part) -> float:
+        a, b, c = (part.vertices[part.faces[:, k].long()].double() for k in range(3))
         return float(torch.linalg.cross(b - a, c - a).norm(dim=1).sum() / 2)
 
     hole = 1.0 + np.pi / 4 * rise  # a half ellipse, 1 wide

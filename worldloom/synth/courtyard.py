@@ -31,7 +31,7 @@ from worldloom.synth.road_users import NUM_VARIANTS, RIDERLESS, STANDING, make_r
 from worldloom.synth.roofs import sheet
 from worldloom.synth.shapes import lathe
 from worldloom.synth.site import Site
-from worldloom.synth.skies import weather
+from worldloom.synth.sky import random_sky
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Thing, World
 
@@ -119,7 +119,7 @@ def make_courtyard(seed: int) -> World:
         x, y = (random.uniform(a, b) * (0.25 if k < 20 else 1.0) for a, b in ((-22, 22), (-22, 22)))
         if inside.contains(shapely.Point(x, y)):
             candidates.append((x, y, random.uniform(2.2, 3.0) if k % 8 == 7 else random.uniform(1.35, 1.8)))
-    return World("courtyard", seed, tuple(site.things), weather(random), clear.stands(candidates, 8), 1.1)
+    return World("courtyard", seed, tuple(site.things), random_sky(random), clear.stands(candidates, 8), 1.1)
 
 
 def _court_style(style: Style, random: Random) -> Style:

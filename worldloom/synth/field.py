@@ -30,7 +30,7 @@ from worldloom.synth.plants import make_bush, make_flowers, make_grass, make_tre
 from worldloom.synth.road_users import NUM_VARIANTS, make_road_user
 from worldloom.synth.shapes import ellipsoid, height_field
 from worldloom.synth.site import Site
-from worldloom.synth.skies import weather
+from worldloom.synth.sky import random_sky
 from worldloom.synth.textures import srgb, toned
 from worldloom.synth.world import SEMANTICS, Colour, Material, Part, Thing, World
 
@@ -81,7 +81,7 @@ def make_field(seed: int) -> World:
         if level is None or terrain(np.array([[x, y]]))[0] > level + 0.1:
             candidates.append((x, y, random.uniform(2.5, 6.0) if k % 8 == 7 else random.uniform(1.35, 1.8)))
     exposure = 0.85 if land == "snow" else 1.0 if land == "dunes" else 1.35
-    return World("field", seed, tuple(site.things), weather(random), site.stands(candidates, 8, 0.45), exposure)
+    return World("field", seed, tuple(site.things), random_sky(random), site.stands(candidates, 8, 0.45), exposure)
 
 
 class _Path:

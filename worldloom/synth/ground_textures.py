@@ -15,7 +15,8 @@ def asphalt(seed: int, tone: float | int = 1.0, wear: float | int = 1.0) -> Mate
     def pattern(p: Float[Tensor, "n 3"], _: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         return _asphalt(p, seed, tone, wear)
 
-    return Material("asphalt", (0.075 * tone,) * 3, pattern, 0.92)
+    grey = 0.075 * float(tone)
+    return Material("asphalt", (grey, grey, grey), pattern, 0.92)
 
 
 def road_paint(seed: int, colour: Colour = (0.62, 0.62, 0.58), wear: float | int = 1.0) -> Material:

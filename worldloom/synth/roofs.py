@@ -34,8 +34,8 @@ def roof(
             _on_slopes(assembly, style, random, size, height, full)
         case "front_gable":
             assembly.frame = within(frame, frame_at((0, 0, 0), math.pi / 2))
-            _gable(assembly, style, size[::-1], height, 0.3)
-            _on_slopes(assembly, style, random, size[::-1], height, full, dormers=False)
+            _gable(assembly, style, (size[1], size[0]), height, 0.3)
+            _on_slopes(assembly, style, random, (size[1], size[0]), height, full, dormers=False)
         case "hip":
             _hip(assembly, style, size, height)
             _on_slopes(assembly, style, random, size, height, full, dormers=False)

@@ -38,7 +38,7 @@ from worldloom.synth.plants import make_bush, make_hedge, make_tree
 from worldloom.synth.relief import make_relief
 from worldloom.synth.road_users import NUM_VARIANTS, RIDERLESS, STANDING, make_road_user, road_user_extent
 from worldloom.synth.site import Site, footprint
-from worldloom.synth.skies import weather
+from worldloom.synth.sky import random_sky
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Thing, World
 
@@ -158,7 +158,7 @@ def make_street(seed: int) -> World:
         stone = ashlar(seed, srgb("#9a968e"), (1.0, 0.6))
         site.things.insert(0, kerbs(shapely.intersection(carriage, window), bare, 0.0, lift, stone))
     site.things += crossing
-    return World("street", seed, tuple(site.things), weather(random), _stands(site, random, lines, half, walk))
+    return World("street", seed, tuple(site.things), random_sky(random), _stands(site, random, lines, half, walk))
 
 
 @dataclass(frozen=True)
@@ -644,7 +644,9 @@ def _marks(random: Random, lines: list[shapely.LineString], half: float | int, w
     for line in lines:
         others = [other for other in lines if other is not line]
         junctions = [
-            line.project(line.intersection(other)) - line.length / 2 for other in others if line.intersects(other)
+            float(shapely.line_locate_point(line, line.intersection(other).representative_point())) - line.length / 2
+            for other in others
+            if line.intersects(other)
         ]
         clear = half + walk + 1.0
         spans = [(-200.0, 200.0)]
@@ -695,7 +697,8 @@ def _piece(line: shapely.LineString, a: float | int, b: float | int) -> shapely.
 def _corner(front: _Side, sign: int, clear: float | int) -> float:
     """Distance along a side from the middle to just before the other road."""
     other = next(other for other in front.lines if other is not front.line)
-    return front.line.project(front.line.intersection(other)) - front.line.length / 2 + sign * (clear + 0.6)
+    at = shapely.line_locate_point(front.line, front.line.intersection(other).representative_point())
+    return float(at) - front.line.length / 2 + sign * (clear + 0.6)
 
 
 def _stands(
