@@ -94,7 +94,7 @@ def figure(build: Build, pose: Pose) -> list[Part]:
     neck = hips + build.shoulder * spine
     top = HIGH_VIS if build.high_vis else cloth(build.top)
     sleeves, legs = cloth(build.top), cloth(build.trousers)
-    parts = [_torso(hips, chest, left, spine, h, g, top)]
+    parts = _torso(hips, chest, left, spine, h, g, top, legs)
     if build.high_vis:
         parts += [_belt(hips, chest, left, spine, h, g, share) for share in (0.1, 0.2)]
     parts += _head(build, neck, pose.lean)
@@ -140,19 +140,25 @@ def _ball(half: Triple, centre: Triple, material: Material, sides: int, rings: i
 
 
 def _torso(
-    hips: np.ndarray, chest: np.ndarray, left: np.ndarray, spine: np.ndarray, h: float, g: float, material: Material
-) -> Part:
-    rows = [
-        (-0.045, 0.045, 0.07),
-        (0.02, 0.06, 0.09),
-        (0.1, 0.056, 0.082),
-        (0.22, 0.064, 0.1),
-        (0.275, 0.055, 0.108),
-        (0.305, 0.03, 0.05),
+    hips: np.ndarray,
+    chest: np.ndarray,
+    left: np.ndarray,
+    spine: np.ndarray,
+    h: float,
+    g: float,
+    top: Material,
+    legs: Material,
+) -> list[Part]:
+    """Shirt and seat, as ellipses along the spine: (height above the hips, half depth, half width) in body heights."""
+    seat = [(-0.06, 0.05, 0.072), (-0.02, 0.058, 0.09), (0.03, 0.056, 0.086)]
+    shirt = [
+        *((-0.005, 0.061, 0.093), (0.1, 0.056, 0.082), (0.22, 0.064, 0.1)),
+        *((0.275, 0.055, 0.108), (0.305, 0.03, 0.05)),
     ]
-    return loft(
-        [_ellipse(hips + s * h * spine, chest * a * h * g, left * b * h * g) for s, a, b in rows], material, True
-    )
+    return [
+        loft([_ellipse(hips + s * h * spine, chest * a * h * g, left * b * h * g) for s, a, b in rows], material, True)
+        for rows, material in ((seat, legs), (shirt, top))
+    ]
 
 
 def _belt(
