@@ -81,12 +81,12 @@ def test_the_way_to_a_voxel_is_the_way_a_dense_line_takes(engine: str) -> None:
     """Brute force: thousands of points along the line, and the voxels they fall into."""
     generator = torch.Generator().manual_seed(3)
     empty = torch.zeros(SHAPE, dtype=torch.bool)
-    for _ in range(25):
+    for _ in range(10):
         place = (torch.rand(3, generator=generator, dtype=torch.float64) * 3 - 1) * torch.tensor(SHAPE)
         target = (torch.rand(3, generator=generator) * torch.tensor(SHAPE)).long()
         crossed = torch.zeros_like(empty)
         look(empty, place, cell(*target.tolist()), crossed, backend=engine)
-        share = torch.linspace(0, 1, 200_001, dtype=torch.float64)[:, None]
+        share = torch.linspace(0, 1, 40_001, dtype=torch.float64)[:, None]
         visited = (place + share * (target + 0.5 - place)).floor().long()
         visited = visited[((visited >= 0) & (visited < torch.tensor(SHAPE))).all(1)]
         expected = torch.zeros_like(empty)
@@ -105,9 +105,9 @@ def test_only_looks_that_succeed_leave_a_trace(engine: str) -> None:
     assert look(grid, eye(0.5, 0.5, 0.5), torch.tensor([8]), crossed, backend=engine).tolist() == [False]
     assert not crossed.any()
     assert look(grid, eye(0.5, 0.5, 0.5), torch.tensor([5]), crossed, backend=engine).tolist() == [True]
-    assert crossed.flatten().tolist() == [True] * 4 + [False] * 6 or crossed.flatten().tolist() == [True] * 5 + [
-        False
-    ] * 5
+    assert (
+        crossed.flatten().tolist() == [True] * 4 + [False] * 6 or crossed.flatten().tolist() == [True] * 5 + [False] * 5
+    )
 
 
 @pytest.mark.skipif(native_module() is None, reason="the extension is not built")
@@ -118,9 +118,9 @@ def test_engines_agree_bit_for_bit(isa: str, density: float, monkeypatch: pytest
         pytest.skip(f"this CPU has no {isa}")
     monkeypatch.setenv("WORLDLOOM_ISA", isa)
     generator = torch.Generator().manual_seed(7)
-    grid = torch.rand(31, 24, 17, generator=generator) < density
-    for trial in range(8):
-        place = torch.rand(3, generator=generator, dtype=torch.float64) * torch.tensor([60.0, 50.0, 30.0]) - 12
+    grid = torch.rand(19, 14, 11, generator=generator) < density
+    for trial in range(4):
+        place = torch.rand(3, generator=generator, dtype=torch.float64) * torch.tensor([40.0, 34.0, 27.0]) - 9
         # Whole and half numbers put lines exactly through edges and corners.
         place = (place, place.round(), place.floor() + 0.5)[trial % 3]
         results = []

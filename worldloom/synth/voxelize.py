@@ -45,10 +45,10 @@ class VoxelizedDrive(NamedTuple):
 class Voxelizer:
     """The complete truth of a town in the ego's grid; what stands is sampled once, where the ego first comes near."""
 
-    def __init__(self, town: Town, grid: VoxelGrid = OCC3D_GRID, ground_z: float = -0.7) -> None:
+    def __init__(self, town: Town, grid: VoxelGrid = OCC3D_GRID, ground_z: float = -0.75) -> None:
         """`ground_z` is the height of the ground under the ego in the grid.
 
-        Genuine Occ3D-nuScenes labels have the road in their lowest layer: -0.7 does the same.
+        Genuine Occ3D-nuScenes labels have the road in their lowest layer and sidewalks half in the next: so has -0.75.
 
         Raises:
             InputError: if the ground lies outside the grid.
