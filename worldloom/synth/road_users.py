@@ -4,7 +4,15 @@ from functools import cache
 
 import torch
 
-from worldloom.synth import construction_vehicles, heavy_vehicles, people, two_wheelers, vehicles, work_zone_things
+from worldloom.synth import (
+    buses,
+    construction_vehicles,
+    heavy_vehicles,
+    people,
+    two_wheelers,
+    vehicles,
+    work_zone_things,
+)
 from worldloom.synth.coachwork import bounds, by_material
 from worldloom.synth.shapes import moved
 from worldloom.synth.world import Part, Thing
@@ -12,7 +20,7 @@ from worldloom.synth.world import Part, Thing
 CAR_VARIANTS = vehicles.car_variants()
 NUM_VARIANTS = {
     "car": len(CAR_VARIANTS),
-    "bus": len(heavy_vehicles.BUSES),
+    "bus": len(buses.BUSES),
     "truck": len(heavy_vehicles.TRUCKS) + 1,
     "trailer": len(heavy_vehicles.TRAILERS),
     "motorcycle": len(two_wheelers.MOTOR_BIKES),
@@ -72,7 +80,7 @@ def nuscenes_category(kind: str, variant: int) -> str:
     _check(kind, variant)
     match kind:
         case "bus":
-            return "vehicle.bus.bendy" if heavy_vehicles.BUSES[variant].articulated else "vehicle.bus.rigid"
+            return "vehicle.bus.bendy" if buses.BUSES[variant].articulated else "vehicle.bus.rigid"
         case "pedestrian":
             return f"human.pedestrian.{people.WALKERS[variant].what}"
         case "construction_vehicle":
@@ -130,7 +138,7 @@ def _parts(kind: str, variant: int, step: int | None) -> tuple[Part, ...]:
             fitted, body, colour = CAR_VARIANTS[variant]
             parts = vehicles.car(body, colour, fitted)
         case "bus":
-            parts = heavy_vehicles.bus(heavy_vehicles.BUSES[variant])
+            parts = buses.bus(buses.BUSES[variant])
         case "truck":
             trucks = heavy_vehicles.TRUCKS
             if variant < len(trucks):
