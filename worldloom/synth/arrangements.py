@@ -14,7 +14,7 @@ from worldloom.synth.floor_space import Floor, Group, extent
 from worldloom.synth.furnishings import clutter, lights, seating, storage, tables, textiles, wall_things
 from worldloom.synth.furnishings.clutter import Maker
 from worldloom.synth.furnishings.potted import potted_plant
-from worldloom.synth.shapes import placed, slab, turned
+from worldloom.synth.shapes import Number, placed, slab, turned
 from worldloom.synth.shell import edge_of, yaw_of
 from worldloom.synth.world import Thing
 
@@ -25,12 +25,12 @@ def top_of(thing: Thing) -> float:
 
 
 def lay_on(
-    dice: random.Random, taste: Taste, table: Thing, makers: Sequence[Maker], count: int, spread: float = 0.9
+    dice: random.Random, taste: Taste, table: Thing, makers: Sequence[Maker], count: int, spread: Number = 0.9
 ) -> list[Thing]:
     """Up to `count` small things on a table, that neither meet nor jut out; a round top has less room."""
     (x0, y0, _), (x1, y1, top) = extent((table,))
     round_ = len(table.parts[0].vertices) > 90
-    laid: list[tuple[float, float, float]] = []
+    laid: list[tuple[Number, Number, Number]] = []
     things = []
     for _ in range(count):
         thing = dice.choice(makers)(dice, taste)
@@ -108,7 +108,7 @@ def dining_group(dice: random.Random, taste: Taste, seats: int, laid: bool = Tru
     return tuple(things)
 
 
-def work_place(dice: random.Random, taste: Taste, width: float | None = None, chair: bool = True) -> Group:
+def work_place(dice: random.Random, taste: Taste, width: Number | None = None, chair: bool = True) -> Group:
     """A desk with its back to the wall, computer, lamp and papers on it, and a chair in front."""
     desk = tables.desk(dice, taste, width)
     top = top_of(desk)
@@ -184,23 +184,24 @@ def dress_windows(floor: Floor, plan: FloorPlan, taste: Taste, dice: random.Rand
             yaw, wide = yaw_of(edge) + math.pi / 2, opening.width
             if opening.bottom > 0.62 and dice.random() < 0.7:
                 heater = (wall_things.radiator(dice, taste, max(0.5, min(1.6, 0.9 * wide))),)
-                if top_of(heater[0]) < opening.bottom - 0.05 and floor.place(heater, edge.point(u, 0.0), yaw, snug=True):
+                fits = top_of(heater[0]) < opening.bottom - 0.05
+                if fits and floor.place(heater, edge.point(u), yaw, snug=True):
                     floor.shut.append((edge, u - wide / 2, u + wide / 2, 0.0, opening.bottom))
             if home and style < 0.6:
                 top = min(opening.top + dice.uniform(0.06, 0.2), room.headroom(edge.point(u)[1]) - 0.06)
                 low = 0.02 if style < 0.35 or opening.bottom < 0.3 else opening.bottom - 0.18
                 pair = textiles.curtains(dice, taste, wide, low, top, cloth)
                 half = extent(pair)[1][1]
-                if u - half > 0.02 and u + half < edge.length - 0.02 and not _crowded(floor, edge, u, half, wide):
-                    if floor.place(pair, edge.point(u), yaw, share=True, snug=True):
-                        floor.shut.append((edge, u - half, u + half, low, top))
+                clear = u - half > 0.02 and u + half < edge.length - 0.02 and not _crowded(floor, edge, u, half)
+                if clear and floor.place(pair, edge.point(u), yaw, share=True, snug=True):
+                    floor.shut.append((edge, u - half, u + half, low, top))
             elif style > (0.82 if home else 0.5):
                 slats = (textiles.blind(dice, taste, wide - 0.02, opening.bottom, opening.top),)
                 shift = compose(turned(yaw), torch.tensor([*edge.point(u, -plan.wall / 2 + 0.005), 0.0]))
                 floor.things += [replace(t, world_from_thing=shift @ t.world_from_thing) for t in slats]
 
 
-def _crowded(floor: Floor, edge: object, u: float, half: float, wide: float) -> bool:
+def _crowded(floor: Floor, edge: object, u: Number, half: Number) -> bool:
     """Whether other doors or windows are where a curtain would hang."""
     return any(e == edge and a < u + half and u - half < b and not (a < u < b) for e, a, b, _, _ in floor.shut)
 
@@ -249,7 +250,7 @@ def light_room(floor: Floor, room: Room, taste: Taste, dice: random.Random) -> N
         floor.things.append(placed(low_lamp, (room.gallery.edge / 2, (y0 + y1) / 2, room.gallery.level - 0.24)))
 
 
-def _underside(beam: Thing, x: float, y: float) -> float:
+def _underside(beam: Thing, x: Number, y: Number) -> float:
     """The height at which a lamp at (x, y) is fixed, below a beam that crosses there."""
     v = beam.parts[0].vertices.view(-1, 24, 3)
     low, high = v.amin(1), v.amax(1)
@@ -263,7 +264,7 @@ def plan_room(floor: Floor, cell: tuple[int, int]) -> Room:
     return floor.plan.rooms[int(floor.room_at[cell])]
 
 
-def _grid(rect: tuple[float, float, float, float], spacing: float) -> list[tuple[float, float]]:
+def _grid(rect: tuple[Number, Number, Number, Number], spacing: Number) -> list[tuple[Number, Number]]:
     x0, y0, x1, y1 = rect
     nx, ny = max(1, round((x1 - x0) / spacing)), max(1, round((y1 - y0) / spacing))
     return [(x0 + (x1 - x0) * (i + 0.5) / nx, y0 + (y1 - y0) * (j + 0.5) / ny) for i in range(nx) for j in range(ny)]

@@ -4,8 +4,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Point = tuple[float, float]
-Rect = tuple[float, float, float, float]  # x0, y0, x1, y1
+Number = float | int
+Point = tuple[Number, Number]
+Rect = tuple[Number, Number, Number, Number]  # x0, y0, x1, y1
 _DOORS_WIDE = 0.1  # of wall that stays on each side of a door
 
 
@@ -25,7 +26,7 @@ class Edge:
         """Unit direction; the inward normal is (-y, x) of it."""
         return ((self.end[0] - self.start[0]) / self.length, (self.end[1] - self.start[1]) / self.length)
 
-    def point(self, u: float, inward: float = 0.0) -> Point:
+    def point(self, u: Number, inward: Number = 0.0) -> Point:
         """The point u metres along the edge and `inward` metres into the room."""
         dx, dy = self.along
         return (self.start[0] + u * dx - inward * dy, self.start[1] + u * dy + inward * dx)
@@ -41,11 +42,11 @@ class Edge:
 class Gallery:
     """An upper floor inside a high room, over x < edge, with a flight of stairs that runs along the wall at high y."""
 
-    edge: float
-    level: float
+    edge: Number
+    level: Number
     steps: int
-    going: float  # depth of a step
-    width: float
+    going: Number  # depth of a step
+    width: Number
 
     @property
     def foot(self) -> float:
@@ -59,9 +60,9 @@ class Room:
 
     use: str
     outline: tuple[Point, ...]
-    height: float
-    knee: float | None = None  # height of the walls along x, under a roof whose ridge runs along x
-    ridge: float = 0.0  # y of that ridge
+    height: Number
+    knee: Number | None = None  # height of the walls along x, under a roof whose ridge runs along x
+    ridge: Number = 0.0  # y of that ridge
     gallery: Gallery | None = None
 
     @property
@@ -79,7 +80,7 @@ class Room:
         after = (*self.outline[1:], self.outline[0])
         return sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(self.outline, after, strict=True)) / 2
 
-    def headroom(self, y: float) -> float:
+    def headroom(self, y: Number) -> float:
         """Height of the ceiling over a line of constant y."""
         if self.knee is None:
             return self.height
@@ -95,11 +96,11 @@ class Opening:
     kind: str  # "doorway", "door", "window", or "blind door": one that leads nowhere and stays closed
     at: Point
     axis: int  # the wall runs along x (0) or y (1)
-    width: float
-    bottom: float
-    top: float
+    width: Number
+    bottom: Number
+    top: Number
     rooms: tuple[int, int]  # the second is -1 where it leads outside
-    angle: float = 0.0  # of the leaf, in degrees; 0 is closed
+    angle: Number = 0.0  # of the leaf, in degrees; 0 is closed
     hinge: int = 1  # at the end towards +axis (1) or -axis (-1)
     swing: int = 1  # the leaf opens towards the positive (1) or negative (-1) side of the wall
 
@@ -111,8 +112,8 @@ class FloorPlan:
     kind: str
     rooms: tuple[Room, ...]
     openings: tuple[Opening, ...]
-    wall: float = 0.14
-    level: float = 0.0  # height of the floor above the ground outside
+    wall: Number = 0.14
+    level: Number = 0.0  # height of the floor above the ground outside
 
 
 KINDS = (
@@ -139,7 +140,7 @@ def draw_plan(kind: str, dice: random.Random) -> FloorPlan:
     return FloorPlan(kind, tuple(drawn), tuple(openings), wall, level)
 
 
-def inset(outline: Sequence[Point], by: float) -> tuple[Point, ...]:
+def inset(outline: Sequence[Point], by: Number) -> tuple[Point, ...]:
     """A right-angled outline with all sides moved inwards (outwards where negative)."""
     points = []
     for i, (x, y) in enumerate(outline):
@@ -150,7 +151,7 @@ def inset(outline: Sequence[Point], by: float) -> tuple[Point, ...]:
     return tuple(points)
 
 
-def free_stretches(room: Room, others: Sequence[Room], wall: float, edge: Edge) -> list[tuple[float, float]]:
+def free_stretches(room: Room, others: Sequence[Room], wall: Number, edge: Edge) -> list[tuple[Number, Number]]:
     """The stretches (u0, u1) of a room's edge that have no other room behind them."""
     taken = [
         (u0, u1) for other in others if other is not room for e in other.edges for u0, u1 in [_shared(edge, e, wall)]
@@ -158,7 +159,7 @@ def free_stretches(room: Room, others: Sequence[Room], wall: float, edge: Edge) 
     return _without((0.0, edge.length), [t for t in taken if t[1] - t[0] > 0.01])
 
 
-def _without(whole: tuple[float, float], taken: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _without(whole: tuple[Number, Number], taken: Sequence[tuple[Number, Number]]) -> list[tuple[Number, Number]]:
     free, start = [], whole[0]
     for u0, u1 in sorted(taken):
         if min(u0, whole[1]) > start + 0.01:
@@ -169,7 +170,7 @@ def _without(whole: tuple[float, float], taken: Sequence[tuple[float, float]]) -
     return free
 
 
-def _shared(edge: Edge, other: Edge, wall: float) -> tuple[float, float]:
+def _shared(edge: Edge, other: Edge, wall: Number) -> tuple[Number, Number]:
     """The stretch of `edge` that has `other` behind it, grown by the wall; empty (0, 0) where there is none."""
     (dx, dy), (ox, oy) = edge.along, other.along
     if abs(dx + ox) > 1e-6 or abs(dy + oy) > 1e-6:
@@ -189,7 +190,7 @@ def _box(rect: Rect) -> tuple[Point, ...]:
     return ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
 
 
-def _split(rects: list[Rect], wanted: int, dice: random.Random, least: float = 2.4) -> list[Rect]:
+def _split(rects: list[Rect], wanted: int, dice: random.Random, least: Number = 2.4) -> list[Rect]:
     """Cut the largest rectangle across its longer side, until there are enough."""
     rects = list(rects)
     while len(rects) < wanted:
@@ -209,7 +210,7 @@ def _split(rects: list[Rect], wanted: int, dice: random.Random, least: float = 2
     return rects
 
 
-def _carve(rect: Rect, dice: random.Random, least: float = 2.2) -> tuple[tuple[Point, ...], Rect] | None:
+def _carve(rect: Rect, dice: random.Random, least: Number = 2.2) -> tuple[tuple[Point, ...], Rect] | None:
     """An L-shaped outline and the corner that was cut from it; None where the rectangle is too small."""
     x0, y0, x1, y1 = rect
     w, d = x1 - x0, y1 - y0
@@ -221,7 +222,7 @@ def _carve(rect: Rect, dice: random.Random, least: float = 2.2) -> tuple[tuple[P
     return ((x0, y0), (x1, y0), (x1, y1), (x0 + a, y1), (x0 + a, y1 - b), (x0, y1 - b)), (x0, y1 - b, x0 + a, y1)
 
 
-def _flat(dice: random.Random, wall: float, height: float) -> list[Room]:
+def _flat(dice: random.Random, wall: Number, height: Number) -> list[Room]:
     wanted = dice.choice((2, 3, 3, 4, 4, 5, 6))
     area = sum(dice.uniform(10, 19) for _ in range(wanted)) + 8
     w = dice.uniform(1.0, 1.6) * area**0.5
@@ -247,8 +248,8 @@ def _flat(dice: random.Random, wall: float, height: float) -> list[Room]:
     return [Room(use, r.outline, height) for use, r in zip(uses, rooms, strict=True)]
 
 
-def _single(use: str, width: tuple[float, float], depth: tuple[float, float], bend: float = 0.3):
-    def rooms(dice: random.Random, wall: float, height: float) -> list[Room]:
+def _single(use: str, width: tuple[Number, Number], depth: tuple[Number, Number], bend: Number = 0.3):
+    def rooms(dice: random.Random, wall: Number, height: Number) -> list[Room]:
         rect = (0.0, 0.0, dice.uniform(*width), dice.uniform(*depth))
         carved = _carve(rect, dice, 1.9) if dice.random() < bend else None
         outline = carved[0] if carved else _box(rect)
@@ -258,8 +259,8 @@ def _single(use: str, width: tuple[float, float], depth: tuple[float, float], be
     return rooms
 
 
-def _hall(use: str, width: tuple[float, float], depth: tuple[float, float], tall: tuple[float, float]):
-    def rooms(dice: random.Random, wall: float, height: float) -> list[Room]:
+def _hall(use: str, width: tuple[Number, Number], depth: tuple[Number, Number], tall: tuple[Number, Number]):
+    def rooms(dice: random.Random, wall: Number, height: Number) -> list[Room]:
         w, d = dice.uniform(*width), dice.uniform(*depth)
         drawn = [Room(use, inset(_box((0, 0, w, d)), wall / 2), dice.uniform(*tall))]
         if use in ("museum", "library", "factory") and dice.random() < 0.6:
@@ -273,7 +274,7 @@ def _hall(use: str, width: tuple[float, float], depth: tuple[float, float], tall
     return rooms
 
 
-def _attic(dice: random.Random, wall: float, height: float) -> list[Room]:
+def _attic(dice: random.Random, wall: Number, height: Number) -> list[Room]:
     w, d = dice.uniform(6, 10), dice.uniform(4.8, 7)
     rects = _split([(0, 0, w, d)], 1, dice)
     if w > 7:
@@ -287,7 +288,7 @@ def _attic(dice: random.Random, wall: float, height: float) -> list[Room]:
     ]
 
 
-def _corridor(dice: random.Random, wall: float, height: float) -> list[Room]:
+def _corridor(dice: random.Random, wall: Number, height: Number) -> list[Room]:
     length, width = dice.uniform(9, 20), dice.uniform(1.7, 2.8)
     drawn = [Room("corridor", inset(_box((0, 0, length, width)), wall / 2), height)]
     uses = ["office", "office", "bedroom", "bathroom", "kitchen", "living"]
@@ -303,7 +304,7 @@ def _corridor(dice: random.Random, wall: float, height: float) -> list[Room]:
 
 
 def _gallery(use: str):
-    def rooms(dice: random.Random, wall: float, height: float) -> list[Room]:
+    def rooms(dice: random.Random, wall: Number, height: Number) -> list[Room]:
         deep = dice.uniform(2.2, 3.4) if use == "loft" else dice.uniform(1.5, 2.0)
         steps = dice.choice((14, 15, 16))
         level = steps * dice.uniform(0.17, 0.19)
@@ -347,7 +348,7 @@ _ROOMS = {
 # Where rooms open.
 
 
-def _inner_doors(rooms: Sequence[Room], wall: float, dice: random.Random) -> list[Opening]:
+def _inner_doors(rooms: Sequence[Room], wall: Number, dice: random.Random) -> list[Opening]:
     """Openings that join all rooms into one walk, the largest room first, and some more doors."""
     hub = max(range(len(rooms)), key=lambda i: (rooms[i].use in ("corridor", "living", "loft"), rooms[i].area))
     reached, doors, joined = [hub], [], set()
@@ -373,10 +374,10 @@ def _inner_doors(rooms: Sequence[Room], wall: float, dice: random.Random) -> lis
 
 
 def _door_between(
-    rooms: Sequence[Room], i: int, j: int, wall: float, dice: random.Random, must: bool
+    rooms: Sequence[Room], i: int, j: int, wall: Number, dice: random.Random, must: bool
 ) -> Opening | None:
     a, b = rooms[i], rooms[j]
-    best: tuple[float, Edge, float, float] | None = None
+    best: tuple[Number, Edge, Number, Number] | None = None
     for edge in a.edges:
         for other in b.edges:
             u0, u1 = _overlap(edge, other, wall)
@@ -416,7 +417,7 @@ def _door_between(
     )
 
 
-def _overlap(edge: Edge, other: Edge, wall: float) -> tuple[float, float]:
+def _overlap(edge: Edge, other: Edge, wall: Number) -> tuple[Number, Number]:
     """As `_shared`, without the wall's thickness at the ends."""
     low, high = _shared(edge, other, wall)
     if high <= low:
@@ -425,7 +426,7 @@ def _overlap(edge: Edge, other: Edge, wall: float) -> tuple[float, float]:
     return (max(0.0, a), min(edge.length, b))
 
 
-def _blind_doors(rooms: Sequence[Room], wall: float, dice: random.Random) -> list[Opening]:
+def _blind_doors(rooms: Sequence[Room], wall: Number, dice: random.Random) -> list[Opening]:
     """Closed doors in walls with nothing behind: front doors, cupboards, the other rooms of a corridor."""
     doors = []
     for i, room in enumerate(rooms):
@@ -460,7 +461,7 @@ def _meets_flight(room: Room, *points: Point) -> bool:
     )
 
 
-def _windows(rooms: Sequence[Room], wall: float, dice: random.Random, doors: Sequence[Opening]) -> list[Opening]:
+def _windows(rooms: Sequence[Room], wall: Number, dice: random.Random, doors: Sequence[Opening]) -> list[Opening]:
     windows = []
     for i, room in enumerate(rooms):
         hall = room.height > 3.9 and room.gallery is None
@@ -482,7 +483,7 @@ def _windows(rooms: Sequence[Room], wall: float, dice: random.Random, doors: Seq
     return windows
 
 
-def _window_style(room: Room, dice: random.Random) -> tuple[float, float, float]:
+def _window_style(room: Room, dice: random.Random) -> tuple[Number, Number, Number]:
     """Sill, top and width that all windows of a room share."""
     head = room.height if room.gallery is None else room.gallery.level
     top = head - dice.uniform(0.12, 0.45)
@@ -499,9 +500,9 @@ def _row_of_windows(
     i: int,
     room: Room,
     edge: Edge,
-    stretch: tuple[float, float],
-    wall: float,
-    style: tuple[float, float, float],
+    stretch: tuple[Number, Number],
+    wall: Number,
+    style: tuple[Number, Number, Number],
     dice: random.Random,
     hall: bool,
 ) -> list[Opening]:

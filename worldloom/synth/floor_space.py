@@ -13,11 +13,11 @@ from scipy import ndimage
 from worldloom.geometry import compose
 from worldloom.synth.floor_plan import Edge, FloorPlan, Opening, Point, Room
 from worldloom.synth.openings import leaf_frame
-from worldloom.synth.shapes import turned
+from worldloom.synth.shapes import Number, turned
 from worldloom.synth.shell import edge_of, yaw_of
 from worldloom.synth.world import Thing
 
-Point3 = tuple[float, float, float]
+Point3 = tuple[Number, Number, Number]
 Group = tuple[Thing, ...]  # things in one frame: the floor is z = 0, the front looks along +x
 BODY = 0.3  # radius of a person
 _CLEAR = 0.34  # what ways must have, so that the map's cells are not missed by a hair
@@ -31,7 +31,7 @@ class Floor:
 
     plan: FloorPlan
     things: list[Thing] = field(default_factory=list)
-    shut: list[tuple[Edge, float, float, float, float]] = field(default_factory=list)  # edge, u0, u1, z0, z1
+    shut: list[tuple[Edge, Number, Number, Number, Number]] = field(default_factory=list)  # edge, u0, u1, z0, z1
 
     def __post_init__(self) -> None:
         bounds = np.array([room.bounds for room in self.plan.rooms])
@@ -119,11 +119,11 @@ class Floor:
         i, j = ((np.array(point) - self.low) / self.cell).astype(int).tolist()
         return i, j
 
-    def _within(self, point: Point, radius: float) -> Bool[np.ndarray, "i j"]:
+    def _within(self, point: Point, radius: Number) -> Bool[np.ndarray, "i j"]:
         x, y = self._centres()
         return (x - point[0]) ** 2 + (y - point[1]) ** 2 < radius**2
 
-    def _rectangle(self, edge: Edge, u0: float, u1: float, near: float, far: float) -> Bool[np.ndarray, "i j"]:
+    def _rectangle(self, edge: Edge, u0: Number, u1: Number, near: Number, far: Number) -> Bool[np.ndarray, "i j"]:
         return self._polygon([edge.point(u0, near), edge.point(u1, near), edge.point(u1, far), edge.point(u0, far)])
 
     @property
@@ -131,7 +131,7 @@ class Floor:
         """Where nobody can walk."""
         return self.walls | self.stuff
 
-    def _polygon(self, corners: Sequence[Point], grown: float = 0.5) -> Bool[np.ndarray, "i j"]:
+    def _polygon(self, corners: Sequence[Point], grown: Number = 0.5) -> Bool[np.ndarray, "i j"]:
         """Cells whose middle is in a convex outline of either sense, grown by half a cell."""
         c = np.array(corners)
         out = np.zeros(self.shape, dtype=bool)
@@ -154,9 +154,9 @@ class Floor:
         self,
         group: Group,
         at: Point,
-        yaw: float,
-        front: float = 0.0,
-        elevation: float = 0.0,
+        yaw: Number,
+        front: Number = 0.0,
+        elevation: Number = 0.0,
         share: bool = False,
         snug: bool = False,
     ) -> bool:
@@ -238,11 +238,11 @@ class Floor:
         room: Room,
         group: Group,
         dice: random.Random,
-        gap: float = 0.02,
-        front: float = 0.0,
+        gap: Number = 0.02,
+        front: Number = 0.0,
         tries: int = 24,
         corner: bool = False,
-        yaw: float = 0.0,
+        yaw: Number = 0.0,
     ) -> bool:
         """Stand a group with its back to a wall, under windows only where it is low enough."""
         (x0, y0, _), (_, y1, top) = extent(group)
@@ -263,7 +263,7 @@ class Floor:
         return False
 
     def hang(
-        self, room: Room, group: Group, dice: random.Random, height: float, tries: int = 10, margin: float = 0.06
+        self, room: Room, group: Group, dice: random.Random, height: Number, tries: int = 10, margin: Number = 0.06
     ) -> bool:
         """Fix a group to a free piece of wall; its origin (z = 0) comes to `height`, its back (x = 0) to the wall."""
         (_, y0, z0), (_, y1, z1) = extent(group)
@@ -286,13 +286,13 @@ class Floor:
             return True
         return False
 
-    def fix(self, edge: Edge, u: float, height: float, thing: Thing, centred: bool = False) -> None:
+    def fix(self, edge: Edge, u: Number, height: Number, thing: Thing, centred: bool = False) -> None:
         """Fix a thing to a wall without asking; built with x along the wall, or `centred` with its front along +x."""
         yaw = yaw_of(edge) + (math.pi / 2 if centred else 0.0)
         shift = compose(turned(yaw), torch.tensor([*edge.point(u, 0.002), height]))
         self.things.append(replace(thing, world_from_thing=shift @ thing.world_from_thing))
 
-    def _behind_stairs(self, room: Room, edge: Edge, reach: tuple[Edge, float, float, float, float]) -> bool:
+    def _behind_stairs(self, room: Room, edge: Edge, reach: tuple[Edge, Number, Number, Number, Number]) -> bool:
         stairs = room.gallery
         if stairs is None:
             return False
@@ -302,7 +302,7 @@ class Floor:
         crosses_floor = min(xs) < stairs.edge and reach[3] < stairs.level + 0.05 and reach[4] > stairs.level - 0.3
         return near_flight or crosses_floor
 
-    def _meets(self, reach: tuple[Edge, float, float, float, float]) -> bool:
+    def _meets(self, reach: tuple[Edge, Number, Number, Number, Number]) -> bool:
         edge, u0, u1, z0, z1 = reach
         return any(e == edge and a < u1 and u0 < b and c < z1 and z0 < d for e, a, b, c, d in self.shut)
 
@@ -311,10 +311,10 @@ class Floor:
         room: Room,
         group: Group,
         dice: random.Random,
-        front: float = 0.0,
+        front: Number = 0.0,
         tries: int = 16,
-        yaw: float | None = None,
-        middle: float = 1.0,
+        yaw: Number | None = None,
+        middle: Number = 1.0,
         share: bool = False,
     ) -> bool:
         """Stand a group somewhere in a room; `middle` < 1 keeps it near the centre."""

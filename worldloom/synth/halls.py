@@ -20,7 +20,7 @@ from worldloom.synth.furnishings import (
 )
 from worldloom.synth.furnishings.potted import potted_plant
 from worldloom.synth.homes import decorate, scatter, shelves
-from worldloom.synth.shapes import joined, placed, slab
+from worldloom.synth.shapes import Number, joined, placed, slab
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Thing
 
@@ -218,7 +218,7 @@ def upstairs(floor: Floor, room: Room, taste: Taste, dice: random.Random) -> Non
         floor.things.append(placed(rug, (x0 + stairs.edge - 0.75, y0 + 1.3, z)))
 
 
-def columns(floor: Floor, room: Room, taste: Taste, dice: random.Random, chance: float) -> None:
+def columns(floor: Floor, room: Room, taste: Taste, dice: random.Random, chance: Number) -> None:
     """Rows of columns."""
     if dice.random() > chance:
         return

@@ -5,7 +5,7 @@ import random
 
 from worldloom.synth.finishes import Taste, painted, timber_finish
 from worldloom.synth.floor_plan import FloorPlan, Gallery, Opening, Room
-from worldloom.synth.shapes import box, cylinder, joined, moved, slab, tube, turned
+from worldloom.synth.shapes import Number, box, cylinder, joined, moved, slab, tube, turned
 from worldloom.synth.shell import against, edge_of
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Material, Part, Thing
@@ -89,7 +89,7 @@ def door(
     return things
 
 
-def leaf_frame(opening: Opening, wall: float) -> tuple[tuple[float, float], float, int]:
+def leaf_frame(opening: Opening, wall: Number) -> tuple[tuple[Number, Number], float, int]:
     """The hinge, the direction in which the leaf points from it, and on which side (+-1) of that line its body is."""
     a, n = ((1, 0), (0, 1)) if opening.axis == 0 else ((0, 1), (1, 0))
     end, side = opening.hinge * (opening.width / 2 - 0.025), opening.swing * wall / 2
@@ -101,7 +101,7 @@ def leaf_frame(opening: Opening, wall: float) -> tuple[tuple[float, float], floa
     return pivot, yaw, body
 
 
-def _leaf(w: float, h: float, material: Material, metal: Material, style: int, one_side: bool = False) -> list[Part]:
+def _leaf(w: Number, h: Number, material: Material, metal: Material, style: int, one_side: bool = False) -> list[Part]:
     """A leaf over 0 < x < w with its body in -thickness < y < 0, hinged at x = 0, with mouldings and handles."""
     t = _LEAF if not one_side else 0.02
     parts = [slab((0, -t, 0), (w, 0, h), material)]
@@ -153,7 +153,7 @@ def window(plan: FloorPlan, opening: Opening, frame: Material, bars: tuple[int, 
     deep, rim = t / 2 + 0.12, 0.05
     parts = []
 
-    def bar(low: tuple[float, float], high: tuple[float, float], y0: float, y1: float) -> None:
+    def bar(low: tuple[Number, Number], high: tuple[Number, Number], y0: Number, y1: Number) -> None:
         parts.append(slab((low[0], y0, low[1]), (high[0], y1, high[1]), frame))
 
     a, b = -w / 2, w / 2

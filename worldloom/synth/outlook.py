@@ -9,7 +9,7 @@ from worldloom.synth.buildings import BUILDING_STYLES, make_building
 from worldloom.synth.finishes import number
 from worldloom.synth.floor_plan import FloorPlan
 from worldloom.synth.plants import TREE_KINDS, make_bush, make_tree
-from worldloom.synth.shapes import height_field, placed
+from worldloom.synth.shapes import Number, height_field, placed
 from worldloom.synth.textures import meadow, srgb, textured, tiles
 from worldloom.synth.world import Thing
 
@@ -32,7 +32,7 @@ def look_out(plan: FloorPlan, dice: random.Random) -> list[Thing]:
     return things
 
 
-def _outer(plan: FloorPlan, at: tuple[float, float], axis: int, sign: int) -> bool:
+def _outer(plan: FloorPlan, at: tuple[Number, Number], axis: int, sign: int) -> bool:
     """Whether a wall at `at` looks towards that side: no room's middle lies beyond it."""
     return all(
         sign * ((r.bounds[axis] + r.bounds[axis + 2]) / 2 - at[axis]) < 0
@@ -41,7 +41,7 @@ def _outer(plan: FloorPlan, at: tuple[float, float], axis: int, sign: int) -> bo
     )
 
 
-def _ground(middle: tuple[float, float], z: float, dice: random.Random) -> Thing:
+def _ground(middle: tuple[Number, Number], z: Number, dice: random.Random) -> Thing:
     line = torch.linspace(-_FAR, _FAR, 13)
     if dice.random() < 0.6:
         pairs = (("#8fa85a", "#55753a"), ("#a3a866", "#6f7a45"), ("#7f9a55", "#8a7a52"))
@@ -58,11 +58,11 @@ def _ground(middle: tuple[float, float], z: float, dice: random.Random) -> Thing
 
 
 def _side(
-    middle: tuple[float, float], axis: int, sign: int, reach: float, spread: float, z: float, dice: random.Random
+    middle: tuple[Number, Number], axis: int, sign: int, reach: Number, spread: Number, z: Number, dice: random.Random
 ) -> list[Thing]:
     """Trees and buildings on one side of the house."""
 
-    def at(away: float, across: float) -> tuple[float, float, float]:
+    def at(away: Number, across: Number) -> tuple[Number, Number, Number]:
         offset = (sign * (reach + away), across)
         return (middle[0] + offset[axis], middle[1] + offset[1 - axis], z)
 

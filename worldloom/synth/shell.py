@@ -14,11 +14,11 @@ from worldloom.synth.finishes import (
     wall_tiles,
 )
 from worldloom.synth.floor_plan import Edge, FloorPlan, Opening, Room, inset
-from worldloom.synth.shapes import box, joined, moved, prism, slab, turned
+from worldloom.synth.shapes import Number, box, joined, moved, prism, slab, turned
 from worldloom.synth.textures import court, planks, srgb, textured
 from worldloom.synth.world import Material, Part, Thing
 
-Hole = tuple[float, float, float, float]  # x0, x1, z0, z1 in the frame of a panel
+Hole = tuple[Number, Number, Number, Number]  # x0, x1, z0, z1 in the frame of a panel
 
 
 def raise_shell(plan: FloorPlan, dice: random.Random) -> list[Thing]:
@@ -42,7 +42,7 @@ def raise_shell(plan: FloorPlan, dice: random.Random) -> list[Thing]:
     return things
 
 
-def edge_of(room: Room, opening: Opening, wall: float) -> tuple[Edge, float] | None:
+def edge_of(room: Room, opening: Opening, wall: Number) -> tuple[Edge, Number] | None:
     """The edge that an opening is in, and how far along; None where it belongs to another room."""
     for edge in room.edges:
         u, depth = edge.local(opening.at)
@@ -56,7 +56,9 @@ def yaw_of(edge: Edge) -> float:
     return math.atan2(edge.along[1], edge.along[0])
 
 
-def panel(width: float, height: float, depth: tuple[float, float], holes: Sequence[Hole], material: Material) -> Part:
+def panel(
+    width: Number, height: Number, depth: tuple[Number, Number], holes: Sequence[Hole], material: Material
+) -> Part:
     """A wall over 0 < x < width, 0 < z < height, from depth[0] to depth[1] along y, with rectangular holes."""
     cuts = sorted({0.0, width, *(min(width, max(0.0, x)) for hole in holes for x in hole[:2])})
     parts = []
@@ -72,7 +74,7 @@ def panel(width: float, height: float, depth: tuple[float, float], holes: Sequen
     return joined(parts)
 
 
-def against(part: Part, edge: Edge, u: float = 0.0, z: float = 0.0) -> Part:
+def against(part: Part, edge: Edge, u: Number = 0.0, z: Number = 0.0) -> Part:
     """A part built with x along the wall and y into the room, set u metres along an edge."""
     x, y = edge.point(u)
     return moved(part, turned(yaw_of(edge)), (x, y, z))
@@ -147,7 +149,7 @@ def _turns_left(edge: Edge, following: Edge) -> bool:
     return ax * by - ay * bx > 0
 
 
-def _dado(room: Room, dice: random.Random) -> tuple[float, Material, Material | None] | None:
+def _dado(room: Room, dice: random.Random) -> tuple[Number, Material, Material | None] | None:
     """Height and lining of the lower part of the walls, and the rail above it; None for most rooms."""
     if room.use == "bathroom" or room.knee is not None:
         return None
@@ -186,10 +188,11 @@ def _beams(room: Room, dice: random.Random, grand: bool) -> Thing:
     parts = []
     for k in range(count):
         at = (x0 if along_y else y0) + span * (k + 0.5) / count
-        low, high = (at - wide / 2, y0), (at + wide / 2, y1)
-        if not along_y:
-            low, high = (x0, at - wide / 2), (x1, at + wide / 2)
-        parts.append(slab((*low, room.height - deep), (*high, room.height), timber))
+        z0, z1 = room.height - deep, room.height
+        if along_y:
+            parts.append(slab((at - wide / 2, y0, z0), (at + wide / 2, y1, z1), timber))
+        else:
+            parts.append(slab((x0, at - wide / 2, z0), (x1, at + wide / 2, z1), timber))
     return Thing("beams", "ceiling", (joined(parts),))
 
 

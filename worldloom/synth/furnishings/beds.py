@@ -6,13 +6,13 @@ import torch
 
 from worldloom.synth.finishes import Taste, linen
 from worldloom.synth.furnishings.soft import cushion, leaning
-from worldloom.synth.shapes import box, cylinder, joined, slab, turned
+from worldloom.synth.shapes import Number, box, cylinder, joined, slab, turned
 from worldloom.synth.world import Part, Thing
 
 Group = tuple[Thing, ...]
 
 
-def bed(dice: random.Random, taste: Taste, width: float | None = None) -> Group:
+def bed(dice: random.Random, taste: Taste, width: Number | None = None) -> Group:
     """A bed with its head at the wall (-x): slatted, boxed or upholstered, made or just left."""
     w, long = width or dice.choice((0.9, 1.0, 1.4, 1.6, 1.8)), 2.02
     high, foot = dice.uniform(0.28, 0.42), dice.uniform(0.05, 0.2)
@@ -80,7 +80,7 @@ def bed(dice: random.Random, taste: Taste, width: float | None = None) -> Group:
     return tuple(things)
 
 
-def _rumpled(dice: random.Random, part: Part, amount: float) -> Part:
+def _rumpled(dice: random.Random, part: Part, amount: Number) -> Part:
     """The part with folds on its upper side."""
     v = part.vertices.clone()
     a, b, c = (dice.uniform(3, 9) for _ in range(3))

@@ -12,7 +12,7 @@ from torch import Tensor
 from worldloom.synth.finishes import Taste, bright, ceramic, number, painted, stone
 from worldloom.synth.furnishings.soft import boxes, cushion, leaning, vessel
 from worldloom.synth.noise import hash01, noise
-from worldloom.synth.shapes import box, cylinder, ellipsoid, joined, lathe, moved, slab, tube, turned
+from worldloom.synth.shapes import Number, box, cylinder, ellipsoid, joined, lathe, moved, slab, tube, turned
 from worldloom.synth.textures import face_uv, mottled, paint_over, srgb, textured
 from worldloom.synth.world import Colour, Material, Part, Pattern, Thing
 
@@ -22,7 +22,7 @@ _COVERS = (
 )
 
 
-def book_row(dice: random.Random, length: float, depth: float, height: float) -> Part:
+def book_row(dice: random.Random, length: Number, depth: Number, height: Number) -> Part:
     """Books side by side along y, spines towards +x, on z = 0 and centred on y; some lean away, some lie."""
     edges, tops, deeps = [0.0], [], []
     while edges[-1] < length - 0.012:
@@ -36,7 +36,7 @@ def book_row(dice: random.Random, length: float, depth: float, height: float) ->
     return boxes(lows, highs, _book_covers(dice, y, height))
 
 
-def _book_covers(dice: random.Random, y: Float[np.ndarray, " k"], height: float) -> Material:
+def _book_covers(dice: random.Random, y: Float[np.ndarray, " k"], height: Number) -> Material:
     seed = number(dice)
     palette = torch.tensor([srgb(dice.choice(_COVERS)) for _ in range(24)])
     edges = torch.from_numpy(y.astype(np.float32))
@@ -149,7 +149,7 @@ def plate(dice: random.Random, taste: Taste) -> Thing:
     )
 
 
-def carton(dice: random.Random, taste: Taste, size: float | None = None) -> Thing:
+def carton(dice: random.Random, taste: Taste, size: Number | None = None) -> Thing:
     """A cardboard box, closed or open, or a stack of two."""
     s = size or dice.uniform(0.22, 0.5)
     x, y, h = s * dice.uniform(0.6, 1), s, s * dice.uniform(0.5, 0.9)
@@ -337,7 +337,7 @@ def keyboard(dice: random.Random, taste: Taste) -> Thing:
     )
 
 
-def screen_picture(dice: random.Random, width: float, height: float) -> Material:
+def screen_picture(dice: random.Random, width: Number, height: Number) -> Material:
     """What a screen shows: windows and text, a film, or nothing."""
     seed, style = number(dice), dice.random()
     if style < 0.3:

@@ -9,7 +9,7 @@ import torch
 from worldloom.synth.finishes import Taste, bright, iron, painted, stone, timber_finish
 from worldloom.synth.furnishings.clutter import carton, sculpture, vase
 from worldloom.synth.furnishings.soft import cushion
-from worldloom.synth.shapes import box, cylinder, ellipsoid, joined, lathe, moved, placed, slab, tube, turned
+from worldloom.synth.shapes import Number, box, cylinder, ellipsoid, joined, lathe, moved, placed, slab, tube, turned
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Material, Part, Thing
 
@@ -32,7 +32,7 @@ def plinth(dice: random.Random, taste: Taste) -> Group:
     return (base, placed(top, (0, 0, h)))
 
 
-def _grown(thing: Thing, factor: float) -> Thing:
+def _grown(thing: Thing, factor: Number) -> Thing:
     parts = tuple(Part(p.vertices * factor, p.faces, p.material, p.smooth) for p in thing.parts)
     return Thing(thing.name, thing.semantic, parts)
 
@@ -115,7 +115,7 @@ def skeleton(dice: random.Random, taste: Taste) -> Group:
     return (Thing("skeleton", "column", (joined(parts, True),)), Thing("stage", "floor", (stage,)))
 
 
-def rope_barrier(dice: random.Random, taste: Taste, length: float) -> Thing:
+def rope_barrier(dice: random.Random, taste: Taste, length: Number) -> Thing:
     """Posts with a rope."""
     n = max(2, round(length / 1.3) + 1)
     ys = [-length / 2 + length * k / (n - 1) for k in range(n)]
@@ -168,7 +168,7 @@ def show_case(dice: random.Random, taste: Taste) -> Group:
     return tuple(things)
 
 
-def column(dice: random.Random, material: Material, height: float, round_: bool) -> Thing:
+def column(dice: random.Random, material: Material, height: Number, round_: bool) -> Thing:
     """A column with base and capital."""
     r = dice.uniform(0.14, 0.3)
     if round_:
@@ -287,11 +287,11 @@ def pallet(dice: random.Random, taste: Taste) -> Group:
     return tuple(things)
 
 
-def _squared(card: Material, fit: float) -> Thing:
+def _squared(card: Material, fit: Number) -> Thing:
     return Thing("box", "clutter", (box((0.38 * fit, 0.38, 0.315), (0, 0, 0.1575), card),))
 
 
-def pipes(dice: random.Random, length: float, steel: Material) -> Thing:
+def pipes(dice: random.Random, length: Number, steel: Material) -> Thing:
     """Pipes and ducts that run along x at the wall (y = 0, room at y > 0); z = 0 is their height."""
     runs = []
     for k in range(dice.randint(1, 4)):

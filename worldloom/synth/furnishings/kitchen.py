@@ -6,7 +6,7 @@ from worldloom.synth.finishes import Taste, chrome, lacquer, painted, stone
 from worldloom.synth.furnishings.clutter import bottle, bowl, cup, plate
 from worldloom.synth.furnishings.soft import vessel
 from worldloom.synth.furnishings.storage import cabinet
-from worldloom.synth.shapes import box, cylinder, joined, placed, slab, tube
+from worldloom.synth.shapes import Number, box, cylinder, joined, placed, slab, tube
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Material, Part, Thing
 
@@ -14,7 +14,7 @@ Group = tuple[Thing, ...]
 _HIGH, _DEEP = 0.9, 0.6
 
 
-def kitchen_run(dice: random.Random, taste: Taste, width: float, tall: bool) -> Group:
+def kitchen_run(dice: random.Random, taste: Taste, width: Number, tall: bool) -> Group:
     """A run of units along a wall with sink, hob and oven; with wall units where `tall`."""
     front = dice.choice((lacquer(dice), taste.wood, taste.white, lacquer(dice)))
     top = dice.choice((taste.wood, stone(dice), stone(dice), taste.white))
@@ -76,7 +76,7 @@ def _thick(part: Part) -> bool:
     return float((part.vertices.amax(0) - part.vertices.amin(0)).min()) > 0.004
 
 
-def _sink(across: tuple[float, float], along: tuple[float, float], steel: Material) -> Thing:
+def _sink(across: tuple[Number, Number], along: tuple[Number, Number], steel: Material) -> Thing:
     (x0, x1), (y0, y1), low, t = across, along, _HIGH - 0.2, 0.012
     basin = [
         slab((x0, y0, low), (x1, y1, low + t), steel),
@@ -104,7 +104,7 @@ def _sink(across: tuple[float, float], along: tuple[float, float], steel: Materi
     )
 
 
-def _oven(dice: random.Random, taste: Taste, width: float, steel: Material) -> Group:
+def _oven(dice: random.Random, taste: Taste, width: Number, steel: Material) -> Group:
     """Oven with a hob above; the worktop is cut by nothing, the hob lies on it."""
     black = Material("glass", (0.012, 0.012, 0.014), None, 0.05)
     x, y = _DEEP / 2 - 0.02, width / 2 - 0.002
@@ -167,7 +167,7 @@ def _pot(dice: random.Random, taste: Taste) -> Thing:
 
 
 def _wall_units(
-    dice: random.Random, taste: Taste, width: float, hob: int, each: float, front: Material, steel: Material
+    dice: random.Random, taste: Taste, width: Number, hob: int, each: Number, front: Material, steel: Material
 ) -> list[Thing]:
     low, high, deep = 1.42, 1.42 + dice.uniform(0.5, 0.8), 0.34
     things = []

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from worldloom.synth.finishes import Taste, lit, painted, warm_light
 from worldloom.synth.furnishings.soft import vessel
-from worldloom.synth.shapes import box, cylinder, ellipsoid, joined, lathe, slab, tube
+from worldloom.synth.shapes import Number, box, cylinder, ellipsoid, joined, lathe, slab, tube
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Material, Thing
 
 
-def pendant(dice: random.Random, taste: Taste, drop: float, power: float) -> Thing:
+def pendant(dice: random.Random, taste: Taste, drop: Number, power: Number) -> Thing:
     """A lamp on a cable; the ceiling is z = 0, and it ends at z = -drop."""
     style, glow = dice.randrange(5), warm_light(dice, power)
     r = dice.uniform(0.12, 0.3)
@@ -81,7 +81,7 @@ def pendant(dice: random.Random, taste: Taste, drop: float, power: float) -> Thi
     return Thing("lamp", "lamp", (joined(cable, True), *parts))
 
 
-def ceiling_panel(dice: random.Random, taste: Taste, size: tuple[float, float], power: float) -> Thing:
+def ceiling_panel(dice: random.Random, taste: Taste, size: tuple[Number, Number], power: Number) -> Thing:
     """A flat lamp under the ceiling (z = 0)."""
     x, y = size[0] / 2, size[1] / 2
     glow = lit((1.0, 0.97, 0.92) if dice.random() < 0.6 else (1.0, 0.88, 0.7), power)
@@ -90,7 +90,7 @@ def ceiling_panel(dice: random.Random, taste: Taste, size: tuple[float, float], 
     return Thing("ceiling lamp", "lamp", (joined(rim), slab((-x, -y, -0.02), (x, y, 0), glow)))
 
 
-def ceiling_bowl(dice: random.Random, taste: Taste, power: float) -> Thing:
+def ceiling_bowl(dice: random.Random, taste: Taste, power: Number) -> Thing:
     """A round lamp at the ceiling (z = 0)."""
     r = dice.uniform(0.14, 0.25)
     return Thing(
@@ -103,7 +103,7 @@ def ceiling_bowl(dice: random.Random, taste: Taste, power: float) -> Thing:
     )
 
 
-def high_bay(dice: random.Random, steel: Material, power: float, drop: float) -> Thing:
+def high_bay(dice: random.Random, steel: Material, power: Number, drop: Number) -> Thing:
     """A hall's lamp: a bell on a chain."""
     bell = lathe(
         [
@@ -129,7 +129,7 @@ def high_bay(dice: random.Random, steel: Material, power: float, drop: float) ->
     )
 
 
-def floor_lamp(dice: random.Random, taste: Taste, power: float) -> Thing:
+def floor_lamp(dice: random.Random, taste: Taste, power: Number) -> Thing:
     """A standing lamp: shade on a pole, an arc, or a tripod."""
     style, h = dice.randrange(3), dice.uniform(1.4, 1.75)
     glow, r = warm_light(dice, power), dice.uniform(0.16, 0.25)
@@ -180,7 +180,7 @@ def floor_lamp(dice: random.Random, taste: Taste, power: float) -> Thing:
     )
 
 
-def table_lamp(dice: random.Random, taste: Taste, power: float) -> Thing:
+def table_lamp(dice: random.Random, taste: Taste, power: Number) -> Thing:
     """A small lamp with a shade."""
     h, r = dice.uniform(0.32, 0.55), dice.uniform(0.09, 0.15)
     foot = lathe(
@@ -210,7 +210,7 @@ def table_lamp(dice: random.Random, taste: Taste, power: float) -> Thing:
     )
 
 
-def desk_lamp(dice: random.Random, taste: Taste, power: float) -> Thing:
+def desk_lamp(dice: random.Random, taste: Taste, power: Number) -> Thing:
     """A jointed lamp."""
     metal = dice.choice((taste.metal, taste.dark, taste.white))
     arm = tube([(0, 0, 0.02), (-0.12, 0, 0.26), (0.08, 0, 0.46)], 0.008, metal)

@@ -8,11 +8,11 @@ import torch
 
 from worldloom.synth.finishes import Taste, ceramic, leafage
 from worldloom.synth.furnishings.soft import vessel
-from worldloom.synth.shapes import cylinder, joined, tube
+from worldloom.synth.shapes import Number, cylinder, joined, tube
 from worldloom.synth.world import Material, Part, Thing
 
 
-def potted_plant(dice: random.Random, taste: Taste, height: float | None = None) -> Thing:
+def potted_plant(dice: random.Random, taste: Taste, height: Number | None = None) -> Thing:
     """A pot with blades, a bush, a palm or a small tree."""
     h = height or dice.uniform(0.5, 1.8)
     style = dice.choice(("blades", "fern", "bush", "tree", "palm") if h > 0.5 else ("blades", "fern", "bush"))
@@ -76,7 +76,13 @@ def potted_plant(dice: random.Random, taste: Taste, height: float | None = None)
 
 
 def _blade(
-    dice: random.Random, base: np.ndarray, length: float, width: float, droop: float, material: Material, steps: int = 6
+    dice: random.Random,
+    base: np.ndarray,
+    length: Number,
+    width: Number,
+    droop: Number,
+    material: Material,
+    steps: int = 6,
 ) -> Part:
     """One leaf: a pointed strip, folded along its middle, that bends over by `droop` radians."""
     turn = dice.uniform(0, 2 * math.pi)

@@ -7,7 +7,7 @@ import numpy as np
 
 from worldloom.synth.finishes import Taste, bright, iron, painted
 from worldloom.synth.furnishings.soft import boxes, cushion
-from worldloom.synth.shapes import box, cylinder, ellipsoid, joined, moved, prism, slab, tube, turned
+from worldloom.synth.shapes import Number, box, cylinder, ellipsoid, joined, moved, prism, slab, tube, turned
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Material, Thing
 
@@ -169,7 +169,7 @@ def dumbbells(dice: random.Random, taste: Taste) -> Group:
     return tuple(things)
 
 
-def mat(dice: random.Random, taste: Taste, size: tuple[float, float] = (1.2, 2.0), thick: float = 0.03) -> Thing:
+def mat(dice: random.Random, taste: Taste, size: tuple[Number, Number] = (1.2, 2.0), thick: Number = 0.03) -> Thing:
     """A gymnastics mat, or a stack where it is thick."""
     return Thing(
         "mat",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from worldloom.synth.finishes import Taste, cloth_finish
 from worldloom.synth.furnishings.soft import cushion, leaning
-from worldloom.synth.shapes import box, cylinder, joined, moved, slab, tube, turned
+from worldloom.synth.shapes import Number, box, cylinder, joined, moved, slab, tube, turned
 from worldloom.synth.world import Material, Part, Thing
 
 Group = tuple[Thing, ...]
@@ -262,7 +262,7 @@ def office_chair(dice: random.Random, taste: Taste) -> Thing:
     return Thing("office chair", "chair", tuple(parts))
 
 
-def stool(dice: random.Random, taste: Taste, high: float | None = None) -> Thing:
+def stool(dice: random.Random, taste: Taste, high: Number | None = None) -> Thing:
     """A stool with three or four legs, low or for a bar, or a pouffe."""
     h = high or dice.choice((0.45, 0.45, 0.66))
     if high is None and dice.random() < 0.3:
@@ -294,7 +294,7 @@ def stool(dice: random.Random, taste: Taste, high: float | None = None) -> Thing
     return Thing("stool", "chair", (joined([*legs, tube(ring, 0.007, taste.metal, 6)], True), seat))
 
 
-def bench(dice: random.Random, taste: Taste, length: float | None = None) -> Thing:
+def bench(dice: random.Random, taste: Taste, length: Number | None = None) -> Thing:
     """A bench of slats on legs, or a padded block as museums have them."""
     long = length or dice.uniform(1.1, 1.9)
     if dice.random() < 0.4:

@@ -8,13 +8,13 @@ import torch
 from worldloom.synth.finishes import Taste, lacquer
 from worldloom.synth.furnishings.clutter import FOR_SHELVES, book_row, carton
 from worldloom.synth.furnishings.soft import cushion
-from worldloom.synth.shapes import box, cylinder, joined, moved, placed, slab
+from worldloom.synth.shapes import Number, box, cylinder, joined, moved, placed, slab
 from worldloom.synth.world import Material, Part, Thing
 
 Group = tuple[Thing, ...]
 
 
-def bookcase(dice: random.Random, taste: Taste, width: float | None = None, height: float | None = None) -> Group:
+def bookcase(dice: random.Random, taste: Taste, width: Number | None = None, height: Number | None = None) -> Group:
     """Shelves from the floor, filled with books and things."""
     w, h = width or dice.uniform(0.6, 2.0), height or dice.uniform(0.8, 2.25)
     d, t = dice.uniform(0.24, 0.36), dice.uniform(0.018, 0.03)
@@ -35,17 +35,17 @@ def bookcase(dice: random.Random, taste: Taste, width: float | None = None, heig
     return tuple(things)
 
 
-def _levels(h: float, rows: int, t: float) -> list[float]:
+def _levels(h: Number, rows: int, t: Number) -> list[Number]:
     """Upper faces of the boards; the lowest is a plinth, the last the top."""
     return [0.06 + (h - 0.06) * k / rows for k in range(rows + 1)]
 
 
-def _posts(w: float, columns: int, t: float) -> list[float]:
+def _posts(w: Number, columns: int, t: Number) -> list[Number]:
     return [-w / 2 + t / 2 + (w - t) * k / columns for k in range(columns + 1)]
 
 
 def _fill(
-    dice: random.Random, taste: Taste, across: tuple[float, float], low: float, clear: float, depth: float
+    dice: random.Random, taste: Taste, across: tuple[Number, Number], low: Number, clear: Number, depth: Number
 ) -> list[Thing]:
     """Books, things or air on one board; books are a thing of their own."""
     y, end = across
@@ -86,10 +86,10 @@ def wall_shelf(dice: random.Random, taste: Taste) -> Group:
 def cabinet(
     dice: random.Random,
     taste: Taste,
-    size: tuple[float, float, float],
+    size: tuple[Number, Number, Number],
     name: str = "cabinet",
     columns: int | None = None,
-    rows: tuple[float, ...] | None = None,
+    rows: tuple[Number, ...] | None = None,
     finish: Material | None = None,
 ) -> Thing:
     """A cabinet of size (x, y, z) with doors or drawers; `rows` are the heights of its fronts, from below."""
@@ -171,7 +171,7 @@ def dresser(dice: random.Random, taste: Taste) -> Thing:
     )
 
 
-def wardrobe(dice: random.Random, taste: Taste, ceiling: float) -> Thing:
+def wardrobe(dice: random.Random, taste: Taste, ceiling: Number) -> Thing:
     """A tall cabinet for clothes."""
     high = min(dice.uniform(1.9, 2.4), ceiling - 0.05)
     rows = (1.0,) if dice.random() < 0.6 else (0.5, 1.5)
@@ -181,7 +181,7 @@ def wardrobe(dice: random.Random, taste: Taste, ceiling: float) -> Thing:
 
 
 def rack(
-    dice: random.Random, taste: Taste, steel: Material, size: tuple[float, float, float], load: float = 0.7
+    dice: random.Random, taste: Taste, steel: Material, size: tuple[Number, Number, Number], load: Number = 0.7
 ) -> Group:
     """Steel shelves with boxes."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -202,7 +202,7 @@ def rack(
     return tuple(things)
 
 
-def _crate(dice: random.Random, s: float) -> Thing:
+def _crate(dice: random.Random, s: Number) -> Thing:
     """A plastic crate."""
     shell = lacquer(dice)
     d, w, h = 0.35 * s, 0.45 * s, 0.5 * s
@@ -250,6 +250,6 @@ def coat_rack(dice: random.Random, taste: Taste) -> Group:
     return tuple(things)
 
 
-def _hooks(w: float) -> list[float]:
+def _hooks(w: Number) -> list[Number]:
     n = max(2, round(w / 0.24))
     return [-w / 2 + w * (k + 0.5) / n for k in range(n)]

@@ -5,12 +5,12 @@ import random
 
 from worldloom.synth.finishes import Taste, stone
 from worldloom.synth.furnishings.soft import cushion
-from worldloom.synth.shapes import box, cylinder, joined, lathe, prism, slab, tube
+from worldloom.synth.shapes import Number, box, cylinder, joined, lathe, prism, slab, tube
 from worldloom.synth.world import Material, Part, Thing
 
 
 def table(
-    dice: random.Random, taste: Taste, size: tuple[float, float], height: float = 0.74, name: str = "table"
+    dice: random.Random, taste: Taste, size: tuple[Number, Number], height: Number = 0.74, name: str = "table"
 ) -> Thing:
     """A table of size (x, y): four legs, trestles, a pedestal or a box frame; its top is its highest face."""
     top = dice.choice((taste.wood, taste.wood, taste.frame, taste.white, stone(dice, ("marble",))))
@@ -60,7 +60,7 @@ def table(
     return Thing(name, "table", (plate, joined(legs)))
 
 
-def round_table(dice: random.Random, taste: Taste, radius: float, height: float = 0.74, name: str = "table") -> Thing:
+def round_table(dice: random.Random, taste: Taste, radius: Number, height: Number = 0.74, name: str = "table") -> Thing:
     """A round table on one foot or three legs."""
     top, frame = (
         dice.choice((taste.wood, taste.frame, taste.white, stone(dice, ("marble",)))),
@@ -110,7 +110,7 @@ def coffee_table(dice: random.Random, taste: Taste) -> Thing:
     )
 
 
-def desk(dice: random.Random, taste: Taste, width: float | None = None) -> Thing:
+def desk(dice: random.Random, taste: Taste, width: Number | None = None) -> Thing:
     """A desk with its open side, where one sits, at +x; drawers on one side."""
     y, x, h = (width or dice.uniform(1.1, 1.7)) / 2, dice.uniform(0.3, 0.4), 0.73
     top = dice.choice((taste.wood, taste.white, taste.frame))
@@ -165,7 +165,7 @@ def workbench(dice: random.Random, taste: Taste, steel: Material) -> Thing:
     return Thing("workbench", "table", (box((2 * x, 2 * y, 0.06), (0, 0, h - 0.03), taste.wood), shelf, joined(legs)))
 
 
-def _rounded(x: float, y: float, r: float) -> list[tuple[float, float]]:
+def _rounded(x: Number, y: Number, r: Number) -> list[tuple[Number, Number]]:
     r = min(r, x, y)
     corners = ((x - r, y - r, 0), (-x + r, y - r, 1), (-x + r, -y + r, 2), (x - r, -y + r, 3))
     return [

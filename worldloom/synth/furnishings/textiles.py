@@ -5,7 +5,7 @@ import random
 
 from worldloom.synth.finishes import Taste, linen, number
 from worldloom.synth.furnishings.soft import bent_sheet
-from worldloom.synth.shapes import box, cylinder, joined, prism, slab, tube
+from worldloom.synth.shapes import Number, box, cylinder, joined, prism, slab, tube
 from worldloom.synth.textures import rug as rug_pattern
 from worldloom.synth.textures import srgb, textured
 from worldloom.synth.world import Material, Part, Thing
@@ -13,7 +13,7 @@ from worldloom.synth.world import Material, Part, Thing
 Group = tuple[Thing, ...]
 
 
-def curtains(dice: random.Random, taste: Taste, width: float, low: float, high: float, cloth: Material) -> Group:
+def curtains(dice: random.Random, taste: Taste, width: Number, low: Number, high: Number, cloth: Material) -> Group:
     """A pair of curtains drawn aside from a window of `width`, on a rod; the wall is x = 0."""
     spread = width / 2 + dice.uniform(0.12, 0.25)
     things = [
@@ -45,7 +45,7 @@ def curtains(dice: random.Random, taste: Taste, width: float, low: float, high: 
     return tuple(things)
 
 
-def blind(dice: random.Random, taste: Taste, width: float, low: float, high: float) -> Thing:
+def blind(dice: random.Random, taste: Taste, width: Number, low: Number, high: Number) -> Thing:
     """Slats or a roller, part of the way down; the wall is x = 0."""
     down = low + (high - low) * dice.uniform(0.35, 0.85)
     head = slab((0.02, -width / 2, high - 0.05), (0.07, width / 2, high), taste.white)
@@ -80,7 +80,7 @@ def blind(dice: random.Random, taste: Taste, width: float, low: float, high: flo
     return Thing("blind", "curtain", (head, joined(slats), joined(cords)))
 
 
-def rug(dice: random.Random, taste: Taste, size: tuple[float, float]) -> Thing:
+def rug(dice: random.Random, taste: Taste, size: tuple[Number, Number]) -> Thing:
     """A rug, with its pile's edge and sometimes fringes."""
     inks = dice.choice(
         (

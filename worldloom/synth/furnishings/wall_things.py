@@ -10,7 +10,7 @@ from torch import Tensor
 from worldloom.synth.finishes import Taste, number, painted
 from worldloom.synth.furnishings.clutter import screen_picture
 from worldloom.synth.noise import hash01, noise, warp
-from worldloom.synth.shapes import box, joined, lathe, moved, slab, tube, turned
+from worldloom.synth.shapes import Number, box, joined, lathe, moved, slab, tube, turned
 from worldloom.synth.textures import blend, lift, paint_over, srgb, textured
 from worldloom.synth.world import Colour, Material, Pattern, Thing
 
@@ -24,7 +24,7 @@ _INKS = (
 )
 
 
-def picture(dice: random.Random, taste: Taste, size: tuple[float, float] | None = None) -> Thing:
+def picture(dice: random.Random, taste: Taste, size: tuple[Number, Number] | None = None) -> Thing:
     """A framed picture of size (width, height) about the origin: a landscape, blocks, a swirl, a portrait or print."""
     w, h = size or (dice.uniform(0.25, 1.3), dice.uniform(0.25, 1.0))
     rim, mat = dice.uniform(0.012, 0.06), dice.choice((0.0, 0.0, dice.uniform(0.03, 0.1)))
@@ -48,7 +48,7 @@ def picture(dice: random.Random, taste: Taste, size: tuple[float, float] | None 
     return Thing("picture", "picture", (joined(bars), slab((0, -w / 2, -h / 2), (0.014, w / 2, h / 2), art)))
 
 
-def _art(inks: tuple[Colour, ...], size: tuple[float, float], mat: float, seed: int, style: int) -> Pattern:
+def _art(inks: tuple[Colour, ...], size: tuple[Number, Number], mat: Number, seed: int, style: int) -> Pattern:
     paper, first, second, dark = inks
 
     def pattern(p: Float[Tensor, "n 3"], _: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -116,7 +116,7 @@ def gallery_wall(dice: random.Random, taste: Taste) -> tuple[Thing, ...]:
     return tuple(things)
 
 
-def mirror(dice: random.Random, taste: Taste, size: tuple[float, float] | None = None) -> Thing:
+def mirror(dice: random.Random, taste: Taste, size: tuple[Number, Number] | None = None) -> Thing:
     """A mirror about the origin, with a frame or round."""
     glass = Material("mirror", (0.85, 0.86, 0.86), None, 0.02, 1.0)
     w, h = size or (dice.uniform(0.5, 0.9), dice.uniform(0.8, 1.6))
@@ -175,7 +175,7 @@ def clock(dice: random.Random, taste: Taste) -> Thing:
     return Thing("clock", "picture", (face, ring, joined([*marks, *hands])))
 
 
-def television(dice: random.Random, taste: Taste, w: float | None = None) -> Thing:
+def television(dice: random.Random, taste: Taste, w: Number | None = None) -> Thing:
     """A flat screen about the origin."""
     w = w or dice.uniform(0.9, 1.5)
     h = w * 9 / 16
@@ -193,7 +193,7 @@ def television(dice: random.Random, taste: Taste, w: float | None = None) -> Thi
     )
 
 
-def board(dice: random.Random, taste: Taste, size: tuple[float, float], green: bool = False) -> Thing:
+def board(dice: random.Random, taste: Taste, size: tuple[Number, Number], green: bool = False) -> Thing:
     """A whiteboard or blackboard with writing."""
     w, h = size
     seed = number(dice)
@@ -225,7 +225,7 @@ def board(dice: random.Random, taste: Taste, size: tuple[float, float], green: b
     )
 
 
-def radiator(dice: random.Random, taste: Taste, width: float | None = None) -> Thing:
+def radiator(dice: random.Random, taste: Taste, width: Number | None = None) -> Thing:
     """A ribbed or flat radiator that stands 10 cm above the floor at the wall."""
     w, h = width or dice.uniform(0.6, 1.4), dice.uniform(0.4, 0.62)
     enamel = taste.white
