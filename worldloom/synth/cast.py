@@ -3,7 +3,6 @@
 Embree finds the triangle; everything a picture's truth depends on (distance, normal, colour) is then worked out here.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -58,11 +57,11 @@ class Caster:
     """
 
     def __init__(self, world: World, num_threads: int | None = None) -> None:
-        """`num_threads`: how many rays are followed at a time; by default one for each core this process may use."""
+        """`num_threads`: how many rays are followed at a time; by default as many as torch uses."""
         if num_threads is not None and num_threads < 1:
             raise InputError(f"expected num_threads of at least 1, got {num_threads}")
         self.world = world
-        self.num_threads = num_threads or len(os.sched_getaffinity(0))
+        self.num_threads = num_threads or torch.get_num_threads()
         self.centre = _centre(world.things)
         self._static = _Scene(soup_from_things(world.things), self.centre)
         self._moving = _Scene(soup_from_things(()), self.centre)

@@ -52,6 +52,9 @@ def _level(
     rows = torch.arange(height)
     columns = torch.arange(width)
     brightness = image[:3].mean(0)
+    if step == 1:
+        # A pixel as noisy as the first ones are would turn away from all neighbours when bright, and darken the whole.
+        brightness = _blurred(brightness)
     deviation = 4 * _blurred(variance).clamp(min=0).sqrt() + 1e-4
     total_weight = torch.full_like(variance, 0.25)
     total = 0.25 * image

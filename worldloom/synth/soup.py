@@ -22,6 +22,7 @@ class Soup:
     vertices: Float[Tensor, "n 3"]  # float64
     vertex_normals: Float[Tensor, "n 3"]  # unit, float32; zero in parts that are not smooth
     faces: Int[Tensor, "m 3"]  # int32
+    planes: Float[Tensor, "m 4"]  # unit normal n of counter-clockwise corners and offset n . p, float64
     thing: Int[Tensor, " m"]
     material: Int[Tensor, " m"]
     smooth: Bool[Tensor, " m"]
@@ -29,13 +30,6 @@ class Soup:
     @property
     def num_faces(self) -> int:
         return len(self.faces)
-
-    @cached_property
-    def planes(self) -> Float[Tensor, "m 4"]:
-        """Unit normal n (from counter-clockwise corners) and offset n . p of each face, float64."""
-        a, b, c = self.vertices[self.faces.long()].unbind(1)
-        normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-300)
-        return torch.cat([normal, (normal * a).sum(-1, keepdim=True)], dim=-1)
 
     @cached_property
     def world_from_thing(self) -> Float[Tensor, "t 3 4"]:
@@ -88,6 +82,7 @@ class Soup:
             torch.cat([self.vertices, other.vertices]),
             torch.cat([self.vertex_normals, other.vertex_normals]),
             torch.cat([self.faces, other.faces + len(self.vertices)]),
+            torch.cat([self.planes, other.planes]),
             torch.cat([self.thing, other.thing + len(self.things)]),
             torch.cat([self.material, other.material + len(self.materials)]),
             torch.cat([self.smooth, other.smooth]),
@@ -134,12 +129,14 @@ def soup_from_things(things: Sequence[Thing]) -> Soup:
     def table(pieces: list[np.ndarray], dtype: type, *shape: int) -> Tensor:
         return torch.from_numpy(np.concatenate([np.zeros((0, *shape)), *pieces]).astype(dtype))
 
+    corners, triangles = table(vertices, np.float64, 3), table(faces, np.int32, 3)
     return Soup(
         tuple(things),
         tuple(materials),
-        table(vertices, np.float64, 3),
+        corners,
         table(normals, np.float32, 3),
-        table(faces, np.int32, 3),
+        triangles,
+        _planes(corners, triangles),
         table(owner, np.int64),
         table(look, np.int64),
         table(smooth, np.bool_),
@@ -152,3 +149,9 @@ def _vertex_normals(points: Float[Tensor, "n 3"], faces: Int[Tensor, "m 3"]) -> 
     doubled = torch.linalg.cross(b - a, c - a)
     total = torch.zeros_like(points).index_add_(0, faces.flatten(), doubled.repeat_interleave(3, 0))
     return torch.nn.functional.normalize(total, dim=-1, eps=1e-300).numpy()
+
+
+def _planes(vertices: Float[Tensor, "n 3"], faces: Int[Tensor, "m 3"]) -> Float[Tensor, "m 4"]:
+    a, b, c = vertices[faces.long()].unbind(1)
+    normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-300)
+    return torch.cat([normal, (normal * a).sum(-1, keepdim=True)], dim=-1)

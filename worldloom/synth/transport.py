@@ -19,7 +19,8 @@ from worldloom.synth.lights import LUMINANCE, Emitters, SkyTable, emitters, sky_
 SUN_RADIUS = 0.00465  # radians
 CHALK = 0.6  # dielectrics rougher than this reflect as chalk: their faint broad gloss is left out
 _GUIDED = 0.6  # share of diffuse bounces that follow the guide, where there is one
-_LESSONS, _TRIES, _LESSON = 12000, 24, 1024  # places that teach it, paths from each, places at a time
+_ENDURANCE = 0.75  # of paths, in proportion to what they carry
+_LESSONS, _TRIES, _LESSON = 12000, 16, 1024  # places that teach it, paths from each, places at a time
 _ENCLOSED = 0.7  # share of first bounces that meet a surface, from which on it pays
 _EVEN_SKY = 12.0  # skies of less contrast need no rays of their own
 _BRIGHTEST = 30.0  # what one path may bring beyond its first surface; a few fireflies are not worth their truth
@@ -348,7 +349,7 @@ class Transport:
             if self.kinds:
                 self._lit_on_the_way(position, normal, through, alive, radiance, rng)
             # Roulette: dim paths end early, and those that go on stand for them.
-            keep = np.clip(through.max(0), 0.1, 0.95) if bounce > 1 else np.clip(through.max(0), 0.3, 1.0)
+            keep = np.clip(_ENDURANCE * through.max(0), 0.1, 0.95)
             on = np.flatnonzero(rng.random(len(keep), np.float32) < keep)
             alive, position, normal = alive[on], picked(position, on), picked(normal, on)
             through = picked(through, on) / keep[on]
