@@ -1,7 +1,7 @@
 """The same world under other actions of the ego: from one moment on, everything else only reacts."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,8 +98,8 @@ class _Branch:
         self.way: Way = simulator.way_ahead(_AHEAD)
         self.speed = max(ego.speed, 4.0)
 
-    def fly(self, manoeuvre: str, pilot: Pilot) -> _Flight:
-        """What happens under a pilot."""
+    def fly(self, manoeuvre: str, pilot: Pilot, in_vain: Callable[[str], bool] = lambda hit: False) -> _Flight | None:
+        """What happens under a pilot; None, early, where whoever is hit makes the attempt in vain."""
         state = self.simulator.load(self.snapshot)
         states: list[State] = []
         hit: tuple[str, float] | None = None
@@ -112,6 +112,8 @@ class _Branch:
                 min_gap, nearest = state.min_gap, state.nearest
             if hit is None and state.collisions:
                 hit = state.collisions[0], state.time
+                if in_vain(hit[0]):
+                    return None
             if left_at is None and state.off_road:
                 left_at = state.time
         drive = self.simulator.drive(self.dt, self.at - self.history)
@@ -173,18 +175,22 @@ def _happened(branch: _Branch, name: str) -> Counterfactual | None:
 
 
 def _keep(branch: _Branch, name: str) -> Iterator[Counterfactual]:
-    yield branch.fly(name, Follow(branch.way, branch.speed)).result
+    flight = branch.fly(name, Follow(branch.way, branch.speed))
+    if flight is not None:
+        yield flight.result
 
 
 def _brake(branch: _Branch, name: str) -> Iterator[Counterfactual]:
     flight = branch.fly(name, brake(branch.way, 7.0))
-    if flight.states[-1].ego.speed < 0.1 or len(flight.states) * STEP * 7 < branch.state.ego.speed:
+    if flight is not None and (
+        flight.states[-1].ego.speed < 0.1 or len(flight.states) * STEP * 7 < branch.state.ego.speed
+    ):
         yield flight.result
 
 
 def _accelerate(branch: _Branch, name: str) -> Iterator[Counterfactual]:
     flight = branch.fly(name, speed_up(branch.way, branch.speed + 6, 2.5))
-    if max(state.ego.speed for state in flight.states) > branch.state.ego.speed + 0.5:
+    if flight is not None and max(state.ego.speed for state in flight.states) > branch.state.ego.speed + 0.5:
         yield flight.result
 
 
@@ -215,7 +221,7 @@ def _change(branch: _Branch, name: str) -> Iterator[Counterfactual]:
     way, aside = beside
     flight = branch.fly(name, Follow(_eased(way, aside, 1.0, max(14.0, 2.8 * branch.speed)), branch.speed))
     # On the other lane for a while: junctions may follow.
-    if any(abs(way.locate(state.ego.x, state.ego.y)[1]) < 0.5 for state in flight.states):
+    if flight is not None and any(abs(way.locate(state.ego.x, state.ego.y)[1]) < 0.5 for state in flight.states):
         yield flight.result
 
 
@@ -226,6 +232,8 @@ def _turn(branch: _Branch, name: str) -> Iterator[Counterfactual]:
     if way is None:
         return
     flight = branch.fly(name, Follow(way, branch.speed))
+    if flight is None:
+        return
     yaws = np.unwrap([branch.state.ego.yaw, *(state.ego.yaw for state in flight.states)])
     turned = float(yaws[-1] - yaws[0])
     if (turned if name.endswith("left") else -turned) > 0.7:
@@ -248,8 +256,8 @@ def _cut_in(branch: _Branch, name: str) -> Iterator[Counterfactual]:
             nose = s + float(users.extents[i, 0]) / 2
             if abs(d) > 1.2 or not -13 < nose < EGO_FRONT + 3:
                 continue
-            flight = branch.fly(name, _cutting_in(branch, other, way, aside))
-            if flight.result.collided_with is None and _is_ahead(flight.states, other, way):
+            flight = branch.fly(name, _cutting_in(branch, other, way, aside), lambda hit: True)
+            if flight is not None and _is_ahead(flight.states, other, way):
                 yield flight.result
 
 
@@ -319,40 +327,45 @@ def _near_miss(branch: _Branch, name: str) -> Iterator[Counterfactual]:
             aside = d - math.copysign(half + EGO_EXTENT[1] / 2 + wished, d)
             lead = min(18.0, max(8.0, s - 6.0))
             pilot = Follow(_detour(branch.way, s, aside, lead, 4.0), branch.speed, yields=False)
-            flight = branch.fly(name, pilot)
+            flight = branch.fly(name, pilot, lambda hit, other=other: hit != other)
+            if flight is None or flight.result.nearest != other:
+                break
             if NEAR[0] <= flight.result.min_gap <= NEAR[1]:
                 yield flight.result
-            if flight.result.nearest != other:
-                break
             wished += middle - flight.result.min_gap
     for distance in (0.7, 0.9, 0.5):
-        flight = branch.fly(name, tailgate(branch.way, distance))
-        if NEAR[0] <= flight.result.min_gap <= NEAR[1]:
+        flight = branch.fly(name, tailgate(branch.way, distance), lambda hit: True)
+        if flight is not None and NEAR[0] <= flight.result.min_gap <= NEAR[1]:
             yield flight.result
 
 
 def _hit_parked(branch: _Branch, name: str) -> Iterator[Counterfactual]:
-    for s, d, _, _ in _standing_ahead(branch, 60.0)[:6]:
-        pilot = Follow(_detour(branch.way, s, d, min(15.0, max(7.0, s - 4)), 2.0), branch.speed, yields=False)
-        flight = branch.fly(name, pilot)
-        if (flight.result.collided_with or "").startswith("standing."):
+    places = {other: box[:2] for other, box in branch.simulator.standing.items()}
+    for other in _easiest(branch, places)[:8]:
+        flight = branch.fly(name, pursue(other, places[other]), lambda hit: not hit.startswith("standing."))
+        if flight is not None and flight.result.collided_with is not None:
             yield flight.result
 
 
 def _hit_moving(branch: _Branch, name: str) -> Iterator[Counterfactual]:
-    ego, users = branch.state.ego, branch.state.users
-    candidates = []
-    for i, other in enumerate(users.ids):
-        x, y = users.world_from_user[i, :2, 3].tolist()
-        ahead = (x - ego.x) * math.cos(ego.yaw) + (y - ego.y) * math.sin(ego.yaw)
-        away = math.dist((x, y), (ego.x, ego.y))
-        # The way to whoever is ahead and on wheels is the straightest.
-        candidates.append((away + (15 if users.kinds[i] == "pedestrian" else 0) - min(ahead, 0) * 2, other))
-    for _, other in sorted(candidates)[:8]:
-        flight = branch.fly(name, pursue(other))
-        hit = flight.result.collided_with
-        if hit is not None and not hit.startswith("standing."):
+    users = branch.state.users
+    places = {other: tuple(users.world_from_user[i, :2, 3].tolist()) for i, other in enumerate(users.ids)}
+    for other in _easiest(branch, places)[:8]:
+        flight = branch.fly(name, pursue(other), lambda hit: hit.startswith("standing."))
+        if flight is not None and flight.result.collided_with is not None:
             yield flight.result
+
+
+def _easiest(branch: _Branch, places: Mapping[str, tuple[float, ...]]) -> list[str]:
+    """Those most easily driven into first: near, ahead, and not within the turning circle."""
+    ego = branch.state.ego
+    cost = {}
+    for name, (x, y) in places.items():
+        forward = (x - ego.x) * math.cos(ego.yaw) + (y - ego.y) * math.sin(ego.yaw)
+        left = (y - ego.y) * math.cos(ego.yaw) - (x - ego.x) * math.sin(ego.yaw)
+        bend = 2 * abs(left) / max(forward**2 + left**2, 1e-6)
+        cost[name] = math.hypot(forward, left) + 300 * max(0.0, bend - 0.06) + (60 if forward < 6 else 0)
+    return sorted(cost, key=lambda name: (cost[name], name))
 
 
 def _leave_road(branch: _Branch, name: str) -> Iterator[Counterfactual]:
@@ -364,6 +377,6 @@ def _leave_road(branch: _Branch, name: str) -> Iterator[Counterfactual]:
         def act(state: State, follow: Follow = follow) -> Action:
             return Action(-5.0, 0.0) if state.off_road else follow(state)
 
-        flight = branch.fly(name, act)
-        if flight.result.off_road_frame is not None and flight.result.collided_with is None:
+        flight = branch.fly(name, act, lambda hit: True)
+        if flight is not None and flight.result.off_road_frame is not None:
             yield flight.result

@@ -123,16 +123,20 @@ def speed_up(way: Way, speed: float, strength: float) -> Pilot:
     return act
 
 
-def pursue(name: str) -> Pilot:
-    """At where a moving user will be."""
+def pursue(name: str, place: tuple[float, ...] | None = None) -> Pilot:
+    """At where a moving user will be, or at one that stands at a place."""
 
     def act(state: State) -> Action:
         ego = state.ego
-        if name not in state.users.ids:
+        if place is not None:
+            x, y = place
+            vx = vy = 0.0
+        elif name in state.users.ids:
+            i = state.users.ids.index(name)
+            x, y = state.users.world_from_user[i, :2, 3].tolist()
+            vx, vy = state.users.velocity[i, :2].tolist()
+        else:
             return Action(-3.0, 0.0)
-        i = state.users.ids.index(name)
-        x, y = state.users.world_from_user[i, :2, 3].tolist()
-        vx, vy = state.users.velocity[i, :2].tolist()
         away = math.dist((x, y), (ego.x, ego.y))
         closing = ego.speed - ((x - ego.x) * vx + (y - ego.y) * vy) / max(away, 1e-6)
         ahead = min(away / max(closing, 2.0), 3.0)

@@ -1,0 +1,223 @@
+"""The simulator: exact saving, true contacts, others who react; and the manoeuvres of counterfactuals really happen."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+pytest.importorskip("libsumo", reason="towns need the extra `traffic`")
+pytest.importorskip("shapely", reason="towns need the extra `synth`")
+
+import shapely
+
+from worldloom.errors import InputError
+from worldloom.synth.counterfactuals import NEAR, Counterfactual, counterfactuals
+from worldloom.synth.drive import drive_town
+from worldloom.synth.ego import Action, Waypoint, drive_on, ego_footprint
+from worldloom.synth.footprints import corners
+from worldloom.synth.simulator import Simulator, Snapshot, State
+from worldloom.synth.sumo import STEP, SumoError
+from worldloom.synth.town import Town
+
+ACTIONS = (Action(1.0, 0.0), Action(-2.0, 0.03), Waypoint(1.5, 0.1), Action(2.0, -0.02))
+
+
+def everything(state: State) -> bytes:
+    facts = (state.time, state.ego, state.collisions, state.off_road, state.min_gap, state.progress, state.users.ids)
+    return repr((facts, state.time_to_collision)).encode() + b"".join(
+        tensor.numpy().tobytes() for tensor in (state.users.world_from_user, state.users.velocity, state.users.phase)
+    )
+
+
+def drive(simulator: Simulator) -> list[bytes]:
+    return [everything(simulator.step(action)) for action in ACTIONS]
+
+
+@pytest.fixture(scope="module")
+def simulator(small_town: Town):
+    with Simulator(small_town, seed=1, density=2.0) as one:
+        yield one
+
+
+def test_the_uncontrolled_ego_is_the_logged_drive(small_town: Town, simulator: Simulator) -> None:
+    logged = drive_town(small_town, 5.0, seed=1, density=2.0)
+    simulator.reset()
+    for _ in range(10):
+        simulator.step(None)
+    again = simulator.drive()
+    assert torch.equal(again.world_from_ego, logged.world_from_ego)
+    assert [u.id for u in again.users] == [u.id for u in logged.users]
+    for one, other in zip(again.users, logged.users, strict=True):
+        assert torch.equal(one.trajectory.world_from_actor, other.trajectory.world_from_actor)
+        assert torch.equal(one.phase, other.phase)
+
+
+def test_a_loaded_moment_goes_on_to_identical_bytes(small_town: Town, simulator: Simulator) -> None:
+    simulator.reset(4.0)
+    simulator.step(Action(0.5, 0.01))
+    snapshot = simulator.save()
+    before = everything(simulator.state())
+    ahead = drive(simulator)
+    later = simulator.save()
+    beyond = drive(simulator)
+    assert everything(simulator.load(snapshot)) == before
+    assert drive(simulator) == ahead
+    simulator.load(later)  # its sleeping copy is gone: the actions are repeated
+    assert drive(simulator) == beyond
+    assert Snapshot.from_bytes(snapshot.to_bytes()) == snapshot
+    assert len(later.to_bytes()) < 2000
+    with Simulator(small_town, seed=5, density=2.0) as other:  # at the same time, and of another seed
+        assert everything(other.load(Snapshot.from_bytes(snapshot.to_bytes()))) == before
+        assert drive(other) == ahead
+
+
+def test_a_snapshot_of_another_process(small_town: Town, simulator: Simulator) -> None:
+    script = (
+        f"import sys; sys.path[:0] = [{os.path.dirname(__file__)!r}]\n"
+        "from test_simulator import *\n"
+        "from worldloom.synth.town import make_town\n"
+        "simulator = Simulator(make_town(0, 'grid', 200), seed=1, density=2.0)\n"
+        "simulator.reset(3.0); simulator.step(Action(1.0, 0.02))\n"
+        "snapshot = simulator.save().to_bytes()\n"
+        "print(snapshot.hex(), drive(simulator)[-1].hex()); simulator.close()"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "99", "OMP_NUM_THREADS": "1"}
+    there = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    snapshot, last = (bytes.fromhex(word) for word in there.stdout.split())
+    simulator.load(Snapshot.from_bytes(snapshot))
+    assert drive(simulator)[-1] == last
+
+
+def test_the_ego_moves_by_the_kinematic_bicycle(simulator: Simulator) -> None:
+    start = simulator.reset(4.0)
+    after = simulator.step(Action(1.0, 0.05))
+    assert after.time == pytest.approx(start.time + 0.5)
+    assert after.ego == pytest.approx(drive_on(start.ego, Action(1.0, 0.05), 0.5), abs=1e-9)
+    assert after.world_from_ego[:2, 3].tolist() == pytest.approx([after.ego.x, after.ego.y], abs=1e-4)
+    assert simulator.step(Action(0.0, 0.0), dt=0.1).time == pytest.approx(after.time + 0.1)
+
+
+def test_gaps_and_collisions_are_shapelys(small_town: Town, simulator: Simulator) -> None:
+    state = simulator.reset(4.0)
+    hit = False
+    for _ in range(12):
+        mine = shapely.Polygon(corners(torch.tensor([ego_footprint(state.ego)], dtype=torch.float64))[0].numpy())
+        others = dict(simulator.standing)
+        for i, name in enumerate(state.users.ids):
+            pose = state.users.world_from_user[i]
+            yaw = math.atan2(pose[1, 0], pose[0, 0])
+            length, width, height = state.users.extents[i].tolist()
+            feet = pose[:2, 3] - height / 2 * pose[:2, 2]  # the box is tilted with the ground; it stands here
+            others[name] = (*feet.tolist(), yaw, length, width)
+        boxes = corners(torch.tensor(list(others.values()), dtype=torch.float64)).numpy()
+        distances = shapely.distance(mine, shapely.polygons(boxes))
+        assert state.min_gap == pytest.approx(distances.min(), abs=1e-4)
+        assert set(state.collisions) == {name for name, d in zip(others, distances, strict=True) if d == 0}
+        hit |= bool(state.collisions)
+        state = simulator.step(Action(3.0, -0.03))
+    assert hit  # off to the right are parked cars
+
+
+def test_others_wait_behind_an_ego_that_stands(simulator: Simulator) -> None:
+    simulator.reset(2.0)
+    for _ in range(40):
+        state = simulator.step(Action(-9.0, 0.0))
+        assert not state.collisions
+    assert state.ego.speed == 0
+    assert state.progress > 0
+
+
+def test_a_killed_child_is_one_clear_error_and_a_fresh_start(simulator: Simulator) -> None:
+    simulator.reset(3.0)
+    snapshot = simulator.save()
+    ahead = drive(simulator)
+    os.kill(simulator.pid, signal.SIGKILL)
+    with pytest.raises(SumoError, match="ended unexpectedly"):
+        simulator.step(Action(0.0, 0.0))
+    simulator.load(snapshot)
+    assert drive(simulator) == ahead
+
+
+def test_bad_input(small_town: Town, simulator: Simulator) -> None:
+    simulator.reset()
+    with pytest.raises(InputError, match="finite action"):
+        simulator.step(Action(math.nan, 0.0))
+    with pytest.raises(InputError, match="finite waypoint"):
+        simulator.step(Waypoint(math.inf, 0.0))
+    with pytest.raises(InputError, match=">= 0 s"):
+        simulator.reset(-1.0)
+    simulator.step(Action(0.0, 0.0))
+    with pytest.raises(InputError, match="take over"):
+        simulator.step(None)
+    for data in (b"", b"[]", b'["x", 1, 1.0, [[5]]]', b'{"a": 1}', b"\xff"):
+        with pytest.raises(InputError, match="snapshot"):
+            Snapshot.from_bytes(data)
+    with pytest.raises(InputError, match="of town"):
+        simulator.load(Snapshot("0" * 16, 1, 2.0, ()))
+    for bad in ({"manoeuvres": ["loop"]}, {"seconds": -1.0}, {"at": 1.0, "history": 2.0}, {"dt": 0.3, "at": 2.0}):
+        with pytest.raises(InputError):
+            counterfactuals(small_town, **bad)
+
+
+@pytest.fixture(scope="module")
+def fan(small_town: Town) -> dict[str, Counterfactual]:
+    names = ("brake", "accelerate", "near_miss", "hit_parked", "hit_moving", "leave_road")
+    done = counterfactuals(small_town, 1, at=5.0, seconds=5.0, history=2.0, manoeuvres=names, dt=STEP, density=2.0)
+    return {one.manoeuvre: one for one in done}
+
+
+def test_branches_share_their_past(small_town: Town, fan: dict[str, Counterfactual]) -> None:
+    logged = drive_town(small_town, 5.0, seed=1, density=2.0, dt=STEP)
+    users = {user.id: user for user in logged.users}
+    for one in fan.values():
+        assert one.branch_frame == 20
+        assert torch.equal(one.drive.world_from_ego[:21], logged.world_from_ego[30:])
+        for user in one.drive.users:
+            if user.id in users:
+                both = user.trajectory.present[:21] & users[user.id].trajectory.present[30:]
+                then = users[user.id].trajectory.world_from_actor[30:]
+                assert torch.equal(user.trajectory.world_from_actor[:21][both], then[both])
+
+
+def test_collisions_and_near_misses_are_real(small_town: Town, fan: dict[str, Counterfactual]) -> None:
+    with Simulator(small_town, 1, 2.0) as simulator:
+        standing = simulator.standing
+    for name in ("hit_parked", "hit_moving"):
+        one = fan[name]
+        assert one.collided_with is not None
+        assert one.collision_frame is not None
+        assert one.collided_with.startswith("standing.") == (name == "hit_parked")
+        assert _gap(one, one.collision_frame, one.collided_with, standing) == 0
+        assert _gap(one, one.collision_frame - 1, one.collided_with, standing) > 0
+    miss = fan["near_miss"]
+    assert miss.collided_with is None
+    assert NEAR[0] <= miss.min_gap <= NEAR[1]
+    gaps = [_gap(miss, frame, miss.nearest, standing) for frame in range(21, len(miss.drive))]
+    assert min(gaps) == pytest.approx(miss.min_gap, abs=1e-3)
+
+
+def test_other_manoeuvres_are_real(small_town: Town, fan: dict[str, Counterfactual]) -> None:
+    assert fan["brake"].drive.speed[-1] < 0.1
+    assert fan["accelerate"].drive.speed.max() > fan["accelerate"].drive.speed[20] + 0.5
+    left = fan["leave_road"]
+    assert left.off_road_frame is not None
+    assert left.collided_with is None
+
+
+def _gap(one: Counterfactual, frame: int, name: str, standing: dict[str, tuple]) -> float:
+    pose = one.drive.world_from_ego[frame].double()
+    x, y = (pose[:2, 3] + 1.4 * pose[:2, 0] / pose[:2, 0].norm()).tolist()
+    mine = (x, y, math.atan2(pose[1, 0], pose[0, 0]), 4.08, 1.73)
+    if name in standing:
+        other = standing[name]
+    else:
+        user = next(user for user in one.drive.users if user.id == name)
+        there = user.trajectory.world_from_actor[frame]
+        yaw = math.atan2(there[1, 0], there[0, 0])
+        other = (*(there[:2, 3] - user.extent[2] / 2 * there[:2, 2]).tolist(), yaw, *user.extent[:2])
+    a, b = (shapely.Polygon(corners(torch.tensor([box], dtype=torch.float64))[0].numpy()) for box in (mine, other))
+    return a.distance(b)
