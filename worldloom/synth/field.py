@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from random import Random
@@ -16,7 +15,7 @@ from worldloom.synth.assembly import Assembly
 from worldloom.synth.buildings import make_building
 from worldloom.synth.facade_textures import boards, sheet_metal
 from worldloom.synth.ground_textures import earthy, grassy, rock, rocky, sandy, snowy, water
-from worldloom.synth.ground_zones import grid_lines
+from worldloom.synth.ground_zones import Terrain, grid_lines
 from worldloom.synth.noise import noise
 from worldloom.synth.outdoor_furniture import (
     make_bench,
@@ -36,26 +35,6 @@ from worldloom.synth.world import SEMANTICS, Colour, Material, Part, Thing, Worl
 
 LANDS = ("meadow", "dunes", "rocks", "forest", "vineyard", "orchard", "lake", "snow")
 _REACH = 900.0
-
-
-@dataclass(frozen=True)
-class Terrain:
-    """Heights on grid lines; between them, the two triangles of each cell, as the mesh has it."""
-
-    lines: np.ndarray
-    heights: np.ndarray  # (x, y)
-
-    def __call__(self, at: np.ndarray) -> np.ndarray:
-        """Height of the mesh at (n, 2)."""
-        last = len(self.lines) - 2
-        i = np.clip(np.searchsorted(self.lines, at[:, 0], side="right") - 1, 0, last)
-        j = np.clip(np.searchsorted(self.lines, at[:, 1], side="right") - 1, 0, last)
-        u = (at[:, 0] - self.lines[i]) / (self.lines[i + 1] - self.lines[i])
-        v = (at[:, 1] - self.lines[j]) / (self.lines[j + 1] - self.lines[j])
-        a, b = self.heights[i, j], self.heights[i + 1, j]
-        c, d = self.heights[i + 1, j + 1], self.heights[i, j + 1]
-        # The diagonal runs from (0, 0) to (1, 1).
-        return np.where(u >= v, a + u * (b - a) + v * (c - b), a + v * (d - a) + u * (c - d))
 
 
 def make_field(seed: int) -> World:

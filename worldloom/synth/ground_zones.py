@@ -36,15 +36,43 @@ def grid_lines(fine: float | int, step: float | int, far: float | int, growth: f
     return np.concatenate([-positive[:0:-1], positive])
 
 
+@dataclass(frozen=True)
+class Terrain:
+    """Heights on grid lines; between them, the two triangles of each cell, as the mesh has it."""
+
+    lines: np.ndarray
+    heights: np.ndarray  # (x, y)
+
+    def __call__(self, at: np.ndarray) -> np.ndarray:
+        """Height of the mesh at (n, 2)."""
+        last = len(self.lines) - 2
+        i = np.clip(np.searchsorted(self.lines, at[:, 0], side="right") - 1, 0, last)
+        j = np.clip(np.searchsorted(self.lines, at[:, 1], side="right") - 1, 0, last)
+        u = (at[:, 0] - self.lines[i]) / (self.lines[i + 1] - self.lines[i])
+        v = (at[:, 1] - self.lines[j]) / (self.lines[j + 1] - self.lines[j])
+        a, b = self.heights[i, j], self.heights[i + 1, j]
+        c, d = self.heights[i + 1, j + 1], self.heights[i, j + 1]
+        # The diagonal runs from (0, 0) to (1, 1).
+        return np.where(u >= v, a + u * (b - a) + v * (c - b), a + v * (d - a) + u * (c - d))
+
+
+def sampled(height: Height, lines: np.ndarray) -> Terrain:
+    """A relief as its mesh over grid lines will have it."""
+    x, y = np.meshgrid(lines, lines, indexing="ij")
+    return Terrain(lines, height(np.stack([x.ravel(), y.ravel()], 1)).reshape(x.shape))
+
+
 def zoned_ground(zones: Sequence[Zone], lines: np.ndarray, height: Height) -> list[Thing]:
     """A thing for each zone, cut along the grid `lines` of x and y, so that it bends with the relief.
 
     Neighbours are cut by the same lines and share their boundaries, so no ray falls through. The last zone takes what
-    the others leave of the square.
+    the others leave of the square. Where `height` is a `Terrain` of the same lines, the mesh is exactly as high.
     """
-    x, y = np.meshgrid(lines[:-1], lines[:-1], indexing="ij")
-    x1, y1 = np.meshgrid(lines[1:], lines[1:], indexing="ij")
-    cells = shapely.box(x.ravel(), y.ravel(), x1.ravel(), y1.ravel())
+    x, y = (a.ravel() for a in np.meshgrid(lines[:-1], lines[:-1], indexing="ij"))
+    x1, y1 = (a.ravel() for a in np.meshgrid(lines[1:], lines[1:], indexing="ij"))
+    # The triangles of a `Terrain`: pieces of them are as flat as it is.
+    halves = [np.stack([x, y, x1, y, x1, y1], 1), np.stack([x, y, x1, y1, x, y1], 1)]
+    cells = shapely.polygons(np.concatenate(halves).reshape(-1, 3, 2))
     things = []
     taken = shapely.Polygon()
     for zone in zones:

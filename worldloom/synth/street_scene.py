@@ -15,7 +15,7 @@ from worldloom.synth.buildings import make_building
 from worldloom.synth.facade_textures import ashlar, brick, concrete
 from worldloom.synth.facades import bays, pierce
 from worldloom.synth.ground_textures import asphalt, cobbles, grass, paving, road_paint, soil
-from worldloom.synth.ground_zones import Height, Zone, grid_lines, kerbs, zoned_ground
+from worldloom.synth.ground_zones import Height, Zone, grid_lines, kerbs, sampled, zoned_ground
 from worldloom.synth.noise import noise
 from worldloom.synth.outdoor_furniture import (
     make_bench,
@@ -123,7 +123,8 @@ def make_street(seed: int) -> World:
     carriage = shapely.union_all([line.buffer(half, cap_style="flat") for line in lines])
     carriage = carriage.buffer(3.5).buffer(-3.5) if len(lines) > 1 else carriage
     roads = carriage.buffer(walk) if walk else carriage
-    bare = _height(random, seed)
+    fine = grid_lines(90.0, 4.5, _REACH)
+    bare = sampled(_height(random, seed), fine)
 
     def surface(at: np.ndarray) -> np.ndarray:
         return bare(at) + lift * ~shapely.contains_xy(carriage, at[:, 0], at[:, 1])
@@ -151,7 +152,6 @@ def make_street(seed: int) -> World:
         roads,
     )
     zones = _zones(random, seed, district_name, layout, lines, half, walk, lift, carriage, roads, pits)
-    fine = grid_lines(90.0, 4.5, _REACH)
     site.things[:0] = zoned_ground(zones, fine, bare)
     if lift:
         window = shapely.box(-_REACH, -_REACH, _REACH, _REACH)
