@@ -82,7 +82,6 @@ class Look:
     found: Bool[Tensor, " n"]
     shown: Bool[Tensor, " n"]  # False where a fisheye lens shows nothing
     distance: Float[Tensor, " n"]
-    barycentric: Float[Tensor, "n 2"]
     sky: Float[Tensor, "n 3"]  # radiance where nothing was found
 
 
@@ -106,7 +105,7 @@ def look(caster: Caster, view: View, u: Float[Tensor, " n"], v: Float[Tensor, " 
     sky = torch.zeros(len(u), 3)
     open_ = (~hits.found & shown).nonzero()[:, 0]
     sky[open_] = caster.world.sky.radiance(directions[open_].float())
-    return Look(directions, surface, found, shown, hits.distance, hits.barycentric, sky)
+    return Look(directions, surface, found, shown, hits.distance, sky)
 
 
 def lit(transport: Transport, first: Look, paths: int, seed: int) -> Shine:
