@@ -75,10 +75,10 @@ def test_layers_paint_and_heights(strip: Ground):
     assert strip.paint_at(xy).tolist() == [1, 0, 0, 0, 0]
     above = strip.height(xy) - strip.relief.height(xy)
     assert above.tolist() == pytest.approx([0, 0, KERB, KERB, 0], abs=1e-6)
-    number, dense = strip.smooth_paint_at(xy)
-    assert number[0] == 1
-    assert dense[0] > 0.9
-    assert dense[1:].abs().max() == 0
+    shares = strip.paint_shares_at(xy)
+    assert shares[0, 1] > 0.9
+    assert shares[1:].abs().max() == 0
+    assert shares.sum() == shares[0, 1]
 
 
 def test_smooth_labels_agree_away_from_edges(strip: Ground):

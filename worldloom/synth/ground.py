@@ -18,7 +18,7 @@ Ring = Float64[np.ndarray, "_ 2"]
 DRIVEABLE, OTHER_FLAT, SIDEWALK, TERRAIN = (
     OCC3D_CLASSES.index(name) for name in ("driveable_surface", "other_flat", "sidewalk", "terrain")
 )
-PAINTS = ("none", "white", "yellow", "kerb", "bike", "dirt", "slab")  # colours of the paint layer
+PAINTS = ("none", "white", "yellow", "kerb", "bike", "dirt")  # colours of the paint layer
 KERB = 0.14  # metres that sidewalks and lots lie above carriageways
 
 
@@ -98,11 +98,13 @@ class Ground:
         agreement = torch.stack([(weight * (label == label[i])).sum(0) for i in range(4)])
         return label.gather(0, agreement.argmax(0, keepdim=True))[0]
 
-    def smooth_paint_at(self, xy: Float[Tensor, "n 2"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
-        """Number in PAINTS at each point and how densely it is painted, smooth between cells."""
+    def paint_shares_at(self, xy: Float[Tensor, "n 2"]) -> Float[Tensor, "n k"]:
+        """How densely each of PAINTS covers each point, smooth between cells; the first column stays 0."""
         at, weight = self._nearest(self.paint_sheet, xy)
         dense = weight * self.cover[at].float() / 255
-        return self.paint[at].long().gather(0, dense.argmax(0, keepdim=True))[0], dense.sum(0)
+        shares = torch.zeros(len(PAINTS), len(xy)).scatter_add_(0, self.paint[at].long(), dense)
+        shares[0] = 0
+        return shares.mT
 
     @staticmethod
     def _nearest(

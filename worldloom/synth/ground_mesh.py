@@ -122,7 +122,6 @@ def ground_pattern(ground: Ground, seed: int, raised: bool) -> Pattern:
         "kerb": (0.38, 0.37, 0.35),
         "bike": bike,
         "dirt": (0.2, 0.13, 0.08),
-        "slab": (0.33, 0.31, 0.29),
     }
     size = float(rng.choice([0.4, 0.5, 0.75]))
 
@@ -131,7 +130,6 @@ def ground_pattern(ground: Ground, seed: int, raised: bool) -> Pattern:
         flat = torch.cat([xy, torch.zeros_like(xy[:, :1])], -1).float()
         broad, fine = noise(flat * 0.11, seed, 3), noise(flat * 9.0, seed + 1, 2)
         label = ground.smooth_label_at(xy)
-        paint, dense = ground.smooth_paint_at(xy)
 
         def colour(rgb: Colour, strength: float = 0.3) -> Float[Tensor, "n 3"]:
             shade = 1 + strength * (2 * broad - 1) + 0.5 * strength * (2 * fine - 1)
@@ -147,19 +145,35 @@ def ground_pattern(ground: Ground, seed: int, raised: bool) -> Pattern:
         joint = ((flat[:, :2] / size) % 1).minimum(1 - (flat[:, :2] / size) % 1).amin(-1) < 0.02
         paved = colour(stone, 0.15) * (0.86 + 0.28 * hash01(slab, seed))[:, None]
         paved = torch.where(joint[:, None], paved * 0.55, paved)
-        flags = colour((0.2, 0.19, 0.18), 0.25)
-        if raised:
-            result = torch.where((label == SIDEWALK)[:, None], paved, meadow)
-            result = torch.where((label == OTHER_FLAT)[:, None], flags, result)
-            result = torch.where((label == DRIVEABLE)[:, None], colour(colours["kerb"], 0.2), result)
-        else:
-            result = torch.where((label == OTHER_FLAT)[:, None], flags, road)
-        worn = (noise(flat * 2.5, seed + 4, 3) < 0.68).float()
-        for name, rgb in colours.items():
-            if raised == (name in ("kerb", "slab")):
-                share = ((dense - 0.2) / 0.6).clamp(0, 1) * (paint == PAINTS.index(name))
-                share = share * worn if name in ("white", "yellow") else share
-                result = torch.lerp(result, colour(rgb, 0.2), share[:, None])
-        return result.clamp(0.004, 0.95)
+        if not raised:
+            seen = {name: colour(colours[name], 0.2) for name in ("white", "yellow", "bike", "dirt")}
+            worn = (noise(flat * 2.5, seed + 4, 3) < 0.68).float()
+            return _painted(road, seen, ground.paint_shares_at(xy), worn)
+        result = torch.where((label == SIDEWALK)[:, None], paved, meadow)
+        result = torch.where((label == OTHER_FLAT)[:, None], colour((0.2, 0.19, 0.18), 0.25), result)
+        edge = colour(colours["kerb"], 0.2)
+        result = torch.where((label == DRIVEABLE)[:, None], edge, result)
+        return _painted(result, {"kerb": edge}, ground.paint_shares_at(xy), torch.ones(len(xy)))
 
     return pattern
+
+
+def _painted(
+    under: Float[Tensor, "n 3"],
+    colours: dict[str, Float[Tensor, "n 3"]],
+    shares: Float[Tensor, "n k"],
+    worn: Float[Tensor, " n"],
+) -> Float[Tensor, "n 3"]:
+    """Paint over the ground, with sharp edges; lines are `worn` off where that is 0.
+
+    Paint of the other side of the kerb is not seen, and must leave no gap.
+    """
+    seen = torch.stack([shares[:, PAINTS.index(name)] for name in colours])  # k n
+    hidden = shares.sum(-1) - seen.sum(0)
+    seen = seen / (1 - hidden).clamp(min=0.05)
+    seen = torch.stack(
+        [share * worn if name in ("white", "yellow") else share for name, share in zip(colours, seen, strict=True)]
+    )
+    strength = seen**3 / (seen**3).sum(0).clamp(min=1e-9)
+    paint = (strength[..., None] * torch.stack(list(colours.values()))).sum(0)
+    return torch.lerp(under, paint, ((seen.sum(0) - 0.2) / 0.6).clamp(0, 1)[:, None]).clamp(0.004, 0.95)

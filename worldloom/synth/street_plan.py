@@ -254,7 +254,7 @@ def _dressed(bones: _Bones, rng: np.random.Generator) -> StreetPlan:
 
     streets = build(single)
     for line in range(num_lines):  # two-way again, one by one, until every place can be reached from every other
-        if _strongly_connected(streets, len(bones.nodes)):
+        if _strongly_connected(streets):
             break
         single[line] = False
         streets = build(single)
@@ -348,7 +348,12 @@ def _graph(pairs: list[tuple[int, int]], size: int) -> coo_array:
     return coo_array((np.ones(len(a)), (a, b)), shape=(size, size))
 
 
-def _strongly_connected(streets: list[Street], num_nodes: int) -> bool:
-    pairs = [street.nodes for street in streets]
-    pairs += [(street.nodes[1], street.nodes[0]) for street in streets if _count(street.left, "drive")]
-    return connected_components(_graph(pairs, num_nodes), connection="strong", return_labels=False) == 1
+def _strongly_connected(streets: list[Street]) -> bool:
+    """Whether every way leads to every other way by driving on, never turning back on the same street."""
+    ways = [(street.nodes[0], street.nodes[1], i) for i, street in enumerate(streets)]
+    ways += [(street.nodes[1], street.nodes[0], i) for i, street in enumerate(streets) if _count(street.left, "drive")]
+    links = [
+        (a, b) for a, (_, end, i) in enumerate(ways) for b, (start, _, j) in enumerate(ways) if end == start and i != j
+    ]
+    parts = connected_components(_graph(links, len(ways)), connection="strong", return_labels=False)
+    return parts == 1
