@@ -18,7 +18,7 @@ from worldloom.synth.laser import Returns, laser_points, lidar_eyes, sweep_poses
 from worldloom.synth.rig import Rig
 from worldloom.synth.road_users import road_user_extent
 from worldloom.synth.static_layer import Cloud, StaticLayer, clouds_by_tile, joined_clouds
-from worldloom.synth.user_cloud import PlacedUser, user_cloud
+from worldloom.synth.user_cloud import PlacedUser, pose_of, user_cloud
 from worldloom.synth.voxel_priority import RANK_OF_LABEL
 
 
@@ -73,35 +73,39 @@ class GatheredDrive:
 
     def users(self, frame: int) -> Iterator[tuple[PlacedUser, Bool[Tensor, " n"]]]:
         """Who is in the labels of a frame, and which points of its cloud some beam of the drive could reach."""
-        for number, user in enumerate(self._standing):
-            eyes = self._eyes[self._standing_seen[:, number]]
-            if len(eyes):
-                yield user, self._sides(f"standing {number}", user, invert(user.world_from_user.double()), eyes)
-        now = users_at(self._drive, frame)
+        here = self._frame_eyes[frame]
+        close = (self._standing_places - here).norm(dim=1) < self._gathering.returns.max_range
+        for number in (close & self._standing_seen.any(0)).nonzero()[:, 0].tolist():
+            user = self._standing[number]
+            if ("standing", number, None) not in self._sides_seen:
+                eyes = self._eyes[self._standing_seen[:, number]]
+                self._sides_seen["standing", number, None] = self._sides(user, user.world_from_user[None], eyes)
+            yield user, self._sides_seen["standing", number, None]
         first, last = max(frame - self._gathering.lingering, 0), frame + self._gathering.lingering + 1
-        for user, number in now:
+        for user, number in users_at(self._drive, frame):
             if not bool(self._seen[first:last, number].any()):
                 continue
-            frames = self._seen[:, number].nonzero()[:, 0]
-            world_from_actor = self._drive.users[number].trajectory.world_from_actor[frames].double()
-            world_from_actor[:, :3, 3] -= world_from_actor[:, :3, 2] * self._drive.users[number].extent[2] / 2
-            eyes = apply(invert(world_from_actor), self._frame_eyes[frames, None])[:, 0]
-            yield user, self._sides(self._drive.users[number].id, user, None, eyes)
+            key = ("moving", number, pose_of(user.kind, user.phase))
+            if key not in self._sides_seen:
+                frames = self._seen[:, number].nonzero()[:, 0]
+                body = self._drive.users[number]
+                world_from_user = body.trajectory.world_from_actor[frames].double()
+                world_from_user[:, :3, 3] -= world_from_user[:, :3, 2] * body.extent[2] / 2
+                self._sides_seen[key] = self._sides(user, world_from_user, self._frame_eyes[frames])
+            yield user, self._sides_seen[key]
 
-    def _sides(self, name: str, user: PlacedUser, user_from_world: Tensor | None, eyes: Tensor) -> Bool[Tensor, " n"]:
-        """Points of a user that are turned to some eye; a dozen eyes are enough."""
+    def _sides(
+        self, user: PlacedUser, world_from_user: Float[Tensor, "j 4 4"], eyes: Float[Tensor, "k 3"]
+    ) -> Bool[Tensor, " n"]:
+        """Points of a user, at one place or one for each eye, that are turned to some eye; a dozen eyes are enough."""
+        user_from_world = invert(world_from_user.double()).expand(len(eyes), 4, 4)
+        own = apply(user_from_world, eyes[:, None])[:, 0]
         cloud = user_cloud(user.kind, user.variant, user.phase)
-        key = (name, id(cloud))
-        if key not in self._sides_seen:
-            eyes = eyes[:: max(1, len(eyes) // 12)]
-            if user_from_world is not None:
-                eyes = apply(user_from_world, eyes)
-            self._sides_seen[key] = cloud.towards(eyes, self._gathering.returns.max_range)
-        return self._sides_seen[key]
+        return cloud.towards(own[:: max(1, len(own) // 12)], self._gathering.returns.max_range)
 
     def _find_users(self, caster: Caster) -> None:
         """Which eyes have a clear line to which users: standing ones from all sweeps, moving ones at their frames."""
-        self._sides_seen: dict[tuple[str, int], Tensor] = {}
+        self._sides_seen: dict[tuple[str, int, float | None], Tensor] = {}
         reach = self._gathering.returns.max_range
         t, drive = len(self._drive), self._drive
         self._seen = torch.zeros(t, len(drive.users), dtype=torch.bool)
@@ -116,6 +120,8 @@ class GatheredDrive:
             clear = _clear(caster, torch.stack(eyes), torch.stack(crowns), torch.tensor(radii), reach)
             frames, numbers = torch.tensor(where).unbind(1)
             self._seen[frames, numbers] = clear
+        places = [user.world_from_user[:3, 3].double() for user in self._standing]
+        self._standing_places = torch.stack(places) if places else torch.zeros(0, 3, dtype=torch.float64)
         self._standing_seen = torch.zeros(len(self._eyes), len(self._standing), dtype=torch.bool)
         for number, user in enumerate(self._standing):
             crown = _crown(user).expand_as(self._eyes)

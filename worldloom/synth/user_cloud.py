@@ -11,7 +11,7 @@ from torch import Tensor
 
 from worldloom.geometry import OCC3D_CLASSES
 from worldloom.ops.voxel_rays import mark_points
-from worldloom.synth.road_users import make_road_user
+from worldloom.synth.road_users import PHASES, STANDING, make_road_user
 from worldloom.synth.soup import soup_from_things
 from worldloom.synth.surface_points import surface_points
 from worldloom.synth.voxel_priority import RANK_OF_LABEL
@@ -66,7 +66,14 @@ class UserCloud(NamedTuple):
 
 def user_cloud(kind: str, variant: int, phase: float | int) -> UserCloud:
     """The points of a road user; those of equal shapes are one object."""
-    return _cloud(kind, variant, round(phase, 3) if kind in ("pedestrian", "bicycle") else 0.0)
+    return _cloud(kind, variant, pose_of(kind, phase))
+
+
+def pose_of(kind: str, phase: float | int) -> float:
+    """The phase of which `make_road_user` makes the same shape as of `phase`."""
+    if kind == "pedestrian" and phase < 0:
+        return STANDING
+    return round(max(phase, 0.0) * PHASES) % PHASES / PHASES if kind in ("pedestrian", "bicycle") else 0.0
 
 
 @lru_cache(maxsize=1024)
