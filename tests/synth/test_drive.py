@@ -18,7 +18,7 @@ from worldloom.synth.drive import RANGE, Drive, drive_town
 from worldloom.synth.ego import EGO_CENTRE, EGO_EXTENT
 from worldloom.synth.footprints import overlap
 from worldloom.synth.motion import REAR_AXLE
-from worldloom.synth.road_users import road_user_extent
+from worldloom.synth.road_users import metres_per_cycle, road_user_extent
 from worldloom.synth.sumo import STEP
 from worldloom.synth.town import Town
 
@@ -139,7 +139,8 @@ def test_people_walk_in_phase_with_their_way(fine: Drive) -> None:
     for user in moving:
         way = user.trajectory.world_from_actor[:, :2, 3].diff(dim=0).norm(dim=-1)
         steps = torch.remainder(user.phase.diff(), 1.0)
-        assert steps.sum() == pytest.approx(float(way.sum()) / 1.4, rel=0.03)
+        cycles = float(way.sum()) / metres_per_cycle("pedestrian", user.variant)
+        assert steps.sum() == pytest.approx(cycles, rel=0.03)
     for user in walkers:
         assert (user.phase[user.velocity.norm(dim=-1) < 0.1] < 0).all()
 
@@ -180,4 +181,4 @@ def test_same_bytes_in_every_process(small_town: Town) -> None:
 )
 def test_bad_numbers(small_town: Town, bad: dict[str, float], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        drive_town(small_town, **bad)
+        drive_town(small_town, **bad)  # pyright: ignore[reportArgumentType]

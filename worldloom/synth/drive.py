@@ -16,14 +16,13 @@ from worldloom.synth.footprints import overlap
 from worldloom.synth.ground import Ground
 from worldloom.synth.live_traffic import LiveTraffic, Moment
 from worldloom.synth.motion import Box
-from worldloom.synth.road_users import STANDING
+from worldloom.synth.road_users import STANDING, metres_per_cycle
 from worldloom.synth.sumo import STEP
 from worldloom.synth.town import StandingUser, Town
 from worldloom.synth.traffic import Member
 
 RANGE = 80.0  # metres from the ego's path in which users are told
 CHOICE = 20.0  # seconds of its drive by which an ego is chosen
-STRIDE = {"pedestrian": 1.4, "bicycle": 4.0}  # metres travelled in one cycle of the legs
 _STILL = 0.15  # m/s; who is slower stands
 
 
@@ -209,7 +208,7 @@ def phase_of(member: Member, box: Box) -> float:
     """Phase in [0, 1) of legs after the way travelled, as `make_road_user` takes it; STANDING for who stands."""
     if member.kind == "pedestrian" and math.hypot(box.vx, box.vy) < _STILL:
         return STANDING
-    return math.fmod(box.distance / STRIDE.get(member.kind, 1.0), 1.0)
+    return math.fmod(box.distance / metres_per_cycle(member.kind, member.variant), 1.0)
 
 
 def stand_on(ground: Ground, xy: Float[Tensor, "n 2"], yaw: Float[Tensor, " n"]) -> Float[Tensor, "n 4 4"]:

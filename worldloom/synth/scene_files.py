@@ -19,6 +19,7 @@ from worldloom.geometry.posed_images import PosedImages
 from worldloom.synth.bake import bake
 from worldloom.synth.cast import Caster
 from worldloom.synth.exposure import develop
+from worldloom.synth.metering import metered_exposure
 from worldloom.synth.pathtrace import path_trace
 from worldloom.synth.truth import Truth, render_truth
 from worldloom.synth.truth_file import save_truth
@@ -98,6 +99,7 @@ def write_world(
     for part in ("panoramas", "views"):
         (target / part).mkdir(parents=True, exist_ok=True)
     caster = Caster(world, num_threads=torch.get_num_threads())
+    caster.world = replace(world, exposure=metered_exposure(caster))
     panoramas = [PanoramaView(stand, options.panorama_height) for stand in world.stands[: options.num_panoramas]]
     views = view_cameras(caster, options, random.Random(seed))
     pictures: list[tuple[str, View]] = [(f"panoramas/{i:03d}", view) for i, view in enumerate(panoramas)]

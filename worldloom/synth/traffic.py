@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from worldloom.synth.heavy_vehicles import FIFTH_WHEEL, KINGPIN, TRACTORS
-from worldloom.synth.road_users import NUM_VARIANTS, road_user_extent
+from worldloom.synth.road_users import NUM_VARIANTS, RIDERLESS, road_user_extent
 from worldloom.synth.roads import Edge, RoadMap
 
 WARM_UP = 40.0  # seconds until all have found their place and pace
@@ -103,7 +103,9 @@ def _member(name: str, kind: str, dice: random.Random) -> Member:
         variant, towed = dice.choice(TRACTORS), dice.randrange(NUM_VARIANTS["trailer"])
         trailer = Member(f"{name}/trailer", "trailer", towed, road_user_extent("trailer", towed))
         return Member(name, "truck", variant, road_user_extent("truck", variant), trailer)
-    variant = dice.choice([i for i in range(NUM_VARIANTS[kind]) if kind != "truck" or i not in TRACTORS])
+    # Tractors come with a trailer; a bicycle that nobody rides does not move.
+    other = TRACTORS if kind == "truck" else RIDERLESS.get(kind, ())
+    variant = dice.choice([i for i in range(NUM_VARIANTS[kind]) if i not in other])
     return Member(name, kind, variant, road_user_extent(kind, variant))
 
 
