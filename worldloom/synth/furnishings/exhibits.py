@@ -241,7 +241,7 @@ def pallet(dice: random.Random, taste: Taste) -> Group:
     """A pallet with boxes, sacks or barrels."""
     timber = timber_finish(dice)
     boards = [box((0.8, 0.14, 0.022), (0, -0.52 + 0.26 * k, 0.133), timber) for k in range(5)] + [
-        box((0.1, 1.2, 0.1), (x, 0, 0.07), timber) for x in (-0.35, 0, 0.35)
+        box((0.1, 1.2, 0.122), (x, 0, 0.061), timber) for x in (-0.35, 0, 0.35)
     ]
     things = [Thing("pallet", "clutter", (joined(boards),))]
     style = dice.randrange(4)
@@ -307,8 +307,8 @@ def pipes(dice: random.Random, length: Number, steel: Material) -> Thing:
 def ladder(dice: random.Random, taste: Taste) -> Thing:
     """A step ladder."""
     h = dice.uniform(1.2, 2.0)
-    bars = [tube([(0.0, s * 0.22, h), (0.45, s * 0.27, 0)], 0.02, taste.metal, 4) for s in (-1, 1)]
-    bars += [tube([(0.0, s * 0.22, h), (-0.4, s * 0.27, 0)], 0.015, taste.metal, 4) for s in (-1, 1)]
+    bars = [tube([(0.0, s * 0.22, h), (0.45, s * 0.27, 0.01)], 0.02, taste.metal, 4) for s in (-1, 1)]
+    bars += [tube([(0.0, s * 0.22, h), (-0.4, s * 0.27, 0.01)], 0.015, taste.metal, 4) for s in (-1, 1)]
     n = round(h / 0.27)
     bars += [box((0.1, 0.44, 0.025), (0.45 * k / n, 0, h * (1 - k / n)), taste.metal) for k in range(n)]
     return Thing("ladder", "clutter", (joined(bars),))

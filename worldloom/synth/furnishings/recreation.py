@@ -88,8 +88,8 @@ def grand_piano(dice: random.Random, taste: Taste) -> Thing:
 def treadmill(dice: random.Random, taste: Taste) -> Thing:
     """A treadmill; the runner looks to -x."""
     deck = [
-        slab((-0.85, -0.38, 0.05), (0.85, -0.26, 0.2), taste.dark),
-        slab((-0.85, 0.26, 0.05), (0.85, 0.38, 0.2), taste.dark),
+        slab((-0.85, -0.38, 0), (0.85, -0.26, 0.2), taste.dark),
+        slab((-0.85, 0.26, 0), (0.85, 0.38, 0.2), taste.dark),
     ]
     belt = slab((-0.8, -0.26, 0.08), (0.84, 0.26, 0.17), Material("belt", (0.02, 0.02, 0.022), None, 0.7))
     posts = [tube([(-0.72, s * 0.36, 0.15), (-0.9, s * 0.36, 1.2)], 0.035, taste.metal) for s in (-1, 1)]

@@ -91,7 +91,8 @@ def boxes(lows: Float[np.ndarray, "k 3"], highs: Float[np.ndarray, "k 3"], mater
 def vessel(profile: Sequence[tuple[Number, Number]], wall: Number, material: Material, sides: int = 20) -> Part:
     """An open pot or bowl: an outer profile of (radius, height) from the foot to the rim, hollow inside."""
     inner = [(max(0.0, r - wall), z) for r, z in reversed(profile) if z > profile[0][1] + wall]
-    closed = [(0, profile[0][1]), *profile, *inner, (0, profile[0][1] + wall)]
+    foot, low = profile[0][0] - wall, profile[0][1]
+    closed = [(0, low), *profile, *inner, (max(0.0, foot), low + wall), (0, low + wall)]
     return lathe(closed, material, sides)
 
 
