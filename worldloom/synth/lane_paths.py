@@ -10,7 +10,7 @@ from jaxtyping import Float64
 
 from worldloom.synth.roads import Connection, Lane, RoadMap
 
-Line = Float64[np.ndarray, "p 2"]
+Line = Float64[np.ndarray, "_ 2"]
 _SPACING = 0.5  # metres between the points of a way
 
 
