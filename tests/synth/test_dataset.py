@@ -15,18 +15,19 @@ pytest.importorskip("embreex", reason="rays need the extra `synth`")
 
 from worldloom.errors import InputError
 from worldloom.geometry import FREE, OCC3D_CLASSES, invert, rotmat_from_quat
-from worldloom.geometry.io import load_ego_path, load_nuscenes, load_occ3d_scene
+from worldloom.geometry.io import load_ego_path, load_image, load_nuscenes, load_occ3d_scene
 from worldloom.geometry.io.lidar import load_lidar, save_lidar
+from worldloom.geometry.io.nuscenes_tables import RecordedScene, nuscenes_token, save_nuscenes, scene_rows
 from worldloom.synth.annotate import RANGE, boxed_things
-from worldloom.synth.dataset import SceneSpec, every, merge_scenes, plan_scenes, write_drive
+from worldloom.synth.dataset import SceneSpec, add_cameras, every, merge_scenes, plan_scenes, write_drive
 from worldloom.synth.drive import Drive, drive_town
-from worldloom.synth.observe import Sensors
+from worldloom.synth.observe import Sensors, observe
 from worldloom.synth.sumo import STEP
 from worldloom.synth.town_files import global_from_town, save_town
 from worldloom.synth.voxelize import Voxelizer
 
 SPECS = [
-    SceneSpec(1, 0, 4, "train", 0.5, 200.0, Sensors(True, 64)),
+    SceneSpec(1, 0, 4, "train", 0.5, 200.0, Sensors(True)),
     SceneSpec(2, 0, 5, "val", 0.5, 200.0, Sensors(True)),
 ]
 
@@ -84,7 +85,7 @@ def test_drives_come_back_exactly(root: Path, voxelizer: Voxelizer, drives: list
         torch.testing.assert_close(poses, placed @ drive.world_from_ego.double(), atol=1e-6, rtol=0)
         assert (poses[:, :2, 3] > 0).all()
         boxed = boxed_things(voxelizer.town, drive)
-        by_name = {dataset_token(scene.name, box.name): box for box in boxed}
+        by_name = {nuscenes_token("instance", scene.name, box.name): box for box in boxed}
         assert {actor.token for actor in scene.actors} == set(by_name)
         for actor in scene.actors:
             box = by_name[actor.token]
@@ -96,12 +97,6 @@ def test_drives_come_back_exactly(root: Path, voxelizer: Voxelizer, drives: list
             torch.testing.assert_close(actor.trajectory.world_from_actor[present].double(), written, atol=1e-4, rtol=0)
             away = written[:, :2, 3] - poses[present][:, :2, 3]
             assert away.norm(dim=-1).max() <= RANGE
-
-
-def dataset_token(scene: str, name: str) -> str:
-    from worldloom.geometry.io.nuscenes_tables import nuscenes_token
-
-    return nuscenes_token("instance", scene, name)
 
 
 def test_tracks_are_the_drive(root: Path, voxelizer: Voxelizer, drives: list[Drive]):
@@ -183,16 +178,24 @@ def test_labels_agree_with_boxes(root: Path):
     assert (occupancy.labels != FREE).any()
 
 
-def test_pictures_show_where_the_tables_say(root: Path):
-    (scene, _) = load_nuscenes(root)
-    frame = scene.keyframes[0]
-    assert len(frame.cameras) == 6
-    info = json.loads((root / "annotations.json").read_text())["scene_infos"]["scene-0001"][frame.token]
+def test_pictures_are_where_the_tables_say(voxelizer: Voxelizer, drives: list[Drive], tmp_path: Path):
+    first = every(drives[0], len(drives[0]))
+    assert len(first) == 1
+    seen = observe(tmp_path, "scene-0001", voxelizer, first, (), [7], Sensors(False, 16), seed=0)
+    scene = RecordedScene("scene-0001", "", "town", "2026-01-01", "car", (7,), seen.mounts, seen.recordings, ())
+    rows = scene_rows(scene)
+    (tmp_path / "map.png").touch()
+    save_nuscenes(tmp_path, [rows], {"town": "map.png"}, {})
+    ((frame,),) = (scene.keyframes for scene in load_nuscenes(tmp_path))
+    info: dict[str, Any] = {frame.token: {"camera_sensor": {}}}
+    add_cameras(info, rows)
+    entries = {entry["img_path"].split("/")[1]: entry for entry in info[frame.token]["camera_sensor"].values()}
+    assert set(frame.cameras) == set(entries)
+    yaw = {"FRONT": 0, "FRONT_LEFT": 55, "BACK_LEFT": 110, "BACK": 180, "BACK_RIGHT": -110, "FRONT_RIGHT": -55}
     for channel, photo in frame.cameras.items():
-        assert photo.image.is_file()
-        (entry,) = (e for e in info["camera_sensor"].values() if f"/{channel}/" in e["img_path"])
-        np.testing.assert_allclose(entry["intrinsic"], photo.camera.K, atol=1e-4)
-        yaw = {"FRONT": 0, "FRONT_LEFT": 55, "BACK_LEFT": 110, "BACK": 180, "BACK_RIGHT": -110, "FRONT_RIGHT": -55}
+        assert load_image(photo.image).shape == (3, *photo.camera.size) == (3, 9, 16)
+        assert photo.image == tmp_path / entries[channel]["img_path"]
+        np.testing.assert_allclose(entries[channel]["intrinsic"], photo.camera.K, atol=1e-4)
         ahead = (invert(frame.world_from_ego) @ photo.camera.world_from_cam.double())[:2, 2]
         angle = math.radians(yaw[channel.removeprefix("CAM_")])
         np.testing.assert_allclose(ahead, [math.cos(angle), math.sin(angle)], atol=1e-5)

@@ -141,13 +141,13 @@ def write_drive(
         )
     )
     rows["lidarseg"] = seen.lidarseg
-    _add_cameras(infos, rows)
+    add_cameras(infos, rows)
     (folder / spec.done).parent.mkdir(exist_ok=True)
     with atomic_path(folder / spec.done) as temporary:
         temporary.write_text(json.dumps({"spec": asdict(spec), "rows": rows, "occ3d": infos}) + "\n")
 
 
-def _add_cameras(infos: dict[str, Any], rows: Rows) -> None:
+def add_cameras(infos: dict[str, Any], rows: Rows) -> None:
     """Name the cameras' pictures in a scene's entry of `annotations.json`."""
     calibrated = {record["token"]: record for record in rows["calibrated_sensor"]}
     poses = {record["token"]: record for record in rows["ego_pose"]}
