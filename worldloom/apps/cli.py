@@ -39,6 +39,7 @@ class Benchmark(StrEnum):
     rasterize = "rasterize"
     sparse = "sparse"
     io = "io"
+    synth = "synth"
 
 
 def _print_version(wanted: bool) -> bool:
