@@ -202,7 +202,7 @@ class Floor:
     def _walkable(self, taken: Bool[np.ndarray, "i j"]) -> bool:
         """Whether all doors are still joined to each other and to the middle of their rooms' free floor."""
         hit = np.unique(self.room_at[taken])
-        for i in hit[hit >= 0]:
+        for i in hit[hit >= 0].tolist():
             x0, y0, x1, y1 = self.plan.rooms[i].bounds
             a = np.maximum(((np.array([x0, y0]) - self.low) / self.cell - 8).astype(int), 0)
             b = ((np.array([x1, y1]) - self.low) / self.cell + 8).astype(int)
