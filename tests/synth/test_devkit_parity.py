@@ -32,12 +32,12 @@ CHECK = Path(__file__).with_name("devkit_check.py")
 
 @pytest.fixture(scope="module")
 def found(small_town: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the devkit says of two scenes of two seconds."""
+    """What the devkit says of two short scenes."""
     python = os.environ.get("WORLDLOOM_DEVKIT_PYTHON")
     if not python:
         pytest.skip("no nuscenes-devkit: set WORLDLOOM_DEVKIT_PYTHON to the Python of its environment")
     root = tmp_path_factory.mktemp("devkit")
-    specs = [SceneSpec(i, 0, 3 + i, "train", 2.0, 200.0, Sensors(True, 64)) for i in (1, 2)]
+    specs = [SceneSpec(i, 0, 3 + i, "train", 1.5, 200.0, Sensors(True, 32)) for i in (1, 2)]
     voxelizer = Voxelizer(small_town)
     save_town(root, small_town)
     for spec in specs:
@@ -53,7 +53,7 @@ def found(small_town: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 def test_the_tables_load(found: dict[str, Any]):
-    assert (found["scene"], found["sample"], found["sample_data"]) == (2, 10, 70)
+    assert (found["scene"], found["sample"], found["sample_data"]) == (2, 8, 56)
     assert (found["category"], found["attribute"], found["visibility"]) == (32, 8, 4)
     assert (found["map"], found["log"], found["logs_with_maps"]) == (1, 1, 1)
     assert found["splits"] == {"synth_train": ["scene-0001", "scene-0002"], "synth_val": []}
