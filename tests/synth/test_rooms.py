@@ -27,6 +27,7 @@ def world(seed: int) -> World:
     return make_room(seed)
 
 
+@cache
 def caster(seed: int):
     from worldloom.synth.cast import Caster
 
