@@ -12,8 +12,8 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry import compose
 from worldloom.synth.cast import Caster
+from worldloom.synth.light.sky import Sky
 from worldloom.synth.shapes import box, ellipsoid, slab, turned
-from worldloom.synth.sky import Sky
 from worldloom.synth.world import SEMANTICS, SKY, Material, Part, Thing, World
 
 GREY = Material("grey", (0.5, 0.5, 0.5))
@@ -183,7 +183,7 @@ _DOUBLED = """
 import torch
 from worldloom.synth.cast import Caster
 from worldloom.synth.shapes import slab
-from worldloom.synth.sky import Sky
+from worldloom.synth.light.sky import Sky
 from worldloom.synth.world import Material, Thing, World
 grey = [Material(str(i), (0.5, 0.5, 0.5)) for i in range(40)]
 slabs = [slab((-1 - i % 3, -1, -1), (1, 1, 1 + i % 2), grey[i]) for i in range(40)]

@@ -18,13 +18,13 @@ from worldloom.geometry import FREE, OCC3D_CLASSES, invert, rotmat_from_quat
 from worldloom.geometry.io import load_ego_path, load_image, load_nuscenes, load_occ3d_scene
 from worldloom.geometry.io.lidar import load_lidar, save_lidar
 from worldloom.geometry.io.nuscenes_tables import RecordedScene, nuscenes_token, save_nuscenes, scene_rows
-from worldloom.synth.annotate import RANGE, boxed_things
-from worldloom.synth.dataset import SceneSpec, add_cameras, every, merge_scenes, plan_scenes, write_drive
-from worldloom.synth.drive import Drive, drive_town
-from worldloom.synth.observe import Sensors, observe
-from worldloom.synth.sumo import STEP
-from worldloom.synth.town_files import global_from_town, save_town
-from worldloom.synth.voxelize import Voxelizer
+from worldloom.synth.dataset.annotate import RANGE, boxed_things
+from worldloom.synth.dataset.observe import Sensors, observe
+from worldloom.synth.dataset.scenes import SceneSpec, add_cameras, every, merge_scenes, plan_scenes, write_drive
+from worldloom.synth.towns.town_files import global_from_town, save_town
+from worldloom.synth.traffic.drive import Drive, drive_town
+from worldloom.synth.traffic.sumo import STEP
+from worldloom.synth.voxels.voxelize import Voxelizer
 
 SPECS = [
     SceneSpec(1, 0, 4, "train", 0.5, 200.0, Sensors(True)),
@@ -219,7 +219,7 @@ def test_a_full_disk_leaves_whole_files_and_writing_again_completes_them(
 
     save_town(tmp_path, voxelizer.town)
     with monkeypatch.context() as patch:
-        patch.setattr("worldloom.synth.observe.save_lidar", fills_up)
+        patch.setattr("worldloom.synth.dataset.observe.save_lidar", fills_up)
         with pytest.raises(OSError, match="No space left"):
             write_drive(tmp_path, SPECS[1], voxelizer, drives[1])
     expected = files(root)

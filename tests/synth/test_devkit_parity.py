@@ -20,12 +20,12 @@ import pytest
 pytest.importorskip("libsumo", reason="towns need the extra `traffic`")
 pytest.importorskip("embreex", reason="rays need the extra `synth`")
 
-from worldloom.synth.dataset import SceneSpec, merge_scenes, write_drive
-from worldloom.synth.drive import drive_town
-from worldloom.synth.observe import Sensors
-from worldloom.synth.sumo import STEP
-from worldloom.synth.town_files import save_town
-from worldloom.synth.voxelize import Voxelizer
+from worldloom.synth.dataset.observe import Sensors
+from worldloom.synth.dataset.scenes import SceneSpec, merge_scenes, write_drive
+from worldloom.synth.towns.town_files import save_town
+from worldloom.synth.traffic.drive import drive_town
+from worldloom.synth.traffic.sumo import STEP
+from worldloom.synth.voxels.voxelize import Voxelizer
 
 CHECK = Path(__file__).with_name("devkit_check.py")
 

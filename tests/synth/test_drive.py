@@ -14,13 +14,13 @@ pytest.importorskip("shapely", reason="towns need the extra `synth`")
 
 from worldloom.errors import InputError
 from worldloom.geometry import OCC3D_CLASSES, apply, invert, yaw_from_rotmat
-from worldloom.synth.drive import RANGE, Drive, drive_town
-from worldloom.synth.ego import EGO_CENTRE, EGO_EXTENT
-from worldloom.synth.footprints import overlap
-from worldloom.synth.motion import REAR_AXLE
-from worldloom.synth.road_users import metres_per_cycle, road_user_extent
-from worldloom.synth.sumo import STEP
-from worldloom.synth.town import Town
+from worldloom.synth.road_users.catalogue import metres_per_cycle, road_user_extent
+from worldloom.synth.towns.town import Town
+from worldloom.synth.traffic.drive import RANGE, Drive, drive_town
+from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT
+from worldloom.synth.traffic.footprints import overlap
+from worldloom.synth.traffic.motion import REAR_AXLE
+from worldloom.synth.traffic.sumo import STEP
 
 
 def digest(drive: Drive) -> str:
@@ -160,7 +160,7 @@ def test_same_bytes_in_every_process(small_town: Town) -> None:
     script = (
         f"import sys; sys.path[:0] = [{os.path.dirname(__file__)!r}]\n"
         "from test_drive import digest, drive_town\n"
-        "from worldloom.synth.town import make_town\n"
+        "from worldloom.synth.towns.town import make_town\n"
         "print(digest(drive_town(make_town(0, 'grid', 200), 4.0, seed=7)))"
     )
     here = digest(drive_town(small_town, 4.0, seed=7))

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("shapely", reason="towns need the extra `synth`")
 
-from worldloom.synth.ego import (
+from worldloom.synth.traffic.ego import (
     EGO_CENTRE,
     EGO_EXTENT,
     EGO_FRONT,
@@ -21,7 +21,7 @@ from worldloom.synth.ego import (
     ego_footprint,
     ego_from_body,
 )
-from worldloom.synth.motion import Body, pull
+from worldloom.synth.traffic.motion import Body, pull
 
 
 def test_an_arc_is_driven_exactly() -> None:

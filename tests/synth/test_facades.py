@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from worldloom.synth.assembly import Assembly, frame_at, triangle_count, within
-from worldloom.synth.building_styles import building_style
-from worldloom.synth.buildings import BUILDING_STYLES, building_height, make_building
 from worldloom.synth.cast import Caster
-from worldloom.synth.facades import pierce
-from worldloom.synth.sky import Sky
+from worldloom.synth.light.sky import Sky
+from worldloom.synth.outdoors.assembly import Assembly, frame_at, triangle_count, within
+from worldloom.synth.outdoors.building_styles import building_style
+from worldloom.synth.outdoors.buildings import BUILDING_STYLES, building_height, make_building
+from worldloom.synth.outdoors.facades import pierce
 from worldloom.synth.world import Material, Part, Thing, World
 
 GREY = Material("grey", (0.5, 0.5, 0.5))

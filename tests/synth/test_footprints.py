@@ -9,7 +9,7 @@ pytest.importorskip("shapely", reason="the reference")
 
 import shapely
 
-from worldloom.synth.footprints import corners, gap, overlap, time_to_collision
+from worldloom.synth.traffic.footprints import corners, gap, overlap, time_to_collision
 
 
 def random_footprints(seed: int, n: int) -> torch.Tensor:

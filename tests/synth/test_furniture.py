@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from worldloom.synth.arrangements import dining_group, lay_on, media_group, seating_group, work_place
-from worldloom.synth.finishes import Taste, draw_taste, iron
-from worldloom.synth.floor_space import extent
-from worldloom.synth.furnishings import (
+from worldloom.synth.rooms.arrangements import dining_group, lay_on, media_group, seating_group, work_place
+from worldloom.synth.rooms.finishes import Taste, draw_taste, iron
+from worldloom.synth.rooms.floor_space import extent
+from worldloom.synth.rooms.furnishings import (
     beds,
     clutter,
     exhibits,
@@ -24,7 +24,7 @@ from worldloom.synth.furnishings import (
     textiles,
     wall_things,
 )
-from worldloom.synth.furnishings.soft import bent_sheet, boxes, cushion, vessel
+from worldloom.synth.rooms.furnishings.soft import bent_sheet, boxes, cushion, vessel
 from worldloom.synth.world import Material, Part, Thing
 
 GREY = Material("grey", (0.5, 0.5, 0.5))

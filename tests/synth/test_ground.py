@@ -6,7 +6,8 @@ import shapely
 import torch
 
 from worldloom.synth.cast import Caster
-from worldloom.synth.ground import (
+from worldloom.synth.light.sky import Sky
+from worldloom.synth.towns.ground import (
     DRIVEABLE,
     KERB,
     SIDEWALK,
@@ -18,9 +19,8 @@ from worldloom.synth.ground import (
     make_ground,
     rings_of,
 )
-from worldloom.synth.ground_mesh import ground_thing
-from worldloom.synth.relief import make_relief
-from worldloom.synth.sky import Sky
+from worldloom.synth.towns.ground_mesh import ground_thing
+from worldloom.synth.towns.relief import make_relief
 from worldloom.synth.world import World
 
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import shapely
 
-from worldloom.synth.block_styles import BLOCK_CHANCES, BLOCK_STYLES
-from worldloom.synth.ground import DRIVEABLE
-from worldloom.synth.lots import Lots, make_lots
-from worldloom.synth.parking import fitting, park_along_kerbs, parked_vehicle
-from worldloom.synth.planting import make_flora, scattered
-from worldloom.synth.road_users import road_user_extent
-from worldloom.synth.roads import RoadMap, make_roads
-from worldloom.synth.street_objects import FENCES, fence
-from worldloom.synth.street_shapes import StreetShapes, make_street_shapes
+from worldloom.synth.road_users.catalogue import road_user_extent
+from worldloom.synth.towns.block_styles import BLOCK_CHANCES, BLOCK_STYLES
+from worldloom.synth.towns.ground import DRIVEABLE
+from worldloom.synth.towns.lots import Lots, make_lots
+from worldloom.synth.towns.parking import fitting, park_along_kerbs, parked_vehicle
+from worldloom.synth.towns.planting import make_flora, scattered
+from worldloom.synth.towns.roads import RoadMap, make_roads
+from worldloom.synth.towns.street_objects import FENCES, fence
+from worldloom.synth.towns.street_shapes import StreetShapes, make_street_shapes
 
 pytest.importorskip("sumo")
 

@@ -9,9 +9,9 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, compose, intrinsics, look_at
 from worldloom.synth.cast import Caster
-from worldloom.synth.pathtrace import path_trace
+from worldloom.synth.light.pathtrace import path_trace
+from worldloom.synth.light.sky import Sky
 from worldloom.synth.shapes import box, ellipsoid, slab
-from worldloom.synth.sky import Sky
 from worldloom.synth.views import PanoramaView
 from worldloom.synth.world import Material, Part, Thing, World
 
@@ -165,7 +165,7 @@ def test_guided_paths_and_unguided_ones_agree(monkeypatch: pytest.MonkeyPatch):
     view = PanoramaView(torch.tensor([-0.5, -0.5, 1.5]), 16)
     caster = Caster(room(3.0))
     guided = torch.stack([path_trace(caster, view, 64, seed, denoise=False) for seed in range(4)]).mean(0)
-    monkeypatch.setattr("worldloom.synth.transport._ENCLOSED", 2.0)
+    monkeypatch.setattr("worldloom.synth.light.transport._ENCLOSED", 2.0)
     plain = torch.stack([path_trace(caster, view, 64, seed, denoise=False) for seed in range(4)]).mean(0)
     torch.testing.assert_close(guided.mean((1, 2)), plain.mean((1, 2)), rtol=0.02, atol=0)
 

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from worldloom.synth.assembly import triangle_count
-from worldloom.synth.plants import TREE_KINDS, make_bush, make_flowers, make_grass, make_hedge, make_tree, make_vine_row
+from worldloom.synth.outdoors.assembly import triangle_count
+from worldloom.synth.outdoors.plants import (
+    TREE_KINDS,
+    make_bush,
+    make_flowers,
+    make_grass,
+    make_hedge,
+    make_tree,
+    make_vine_row,
+)
 from worldloom.synth.world import Thing
 
 

@@ -9,7 +9,7 @@ import torch
 
 from worldloom.errors import InputError
 from worldloom.geometry import apply, invert
-from worldloom.synth.rig import nuscenes_like_rig
+from worldloom.synth.sensors.rig import nuscenes_like_rig
 
 RIG = nuscenes_like_rig()
 

@@ -10,11 +10,7 @@ from torch import Tensor
 
 from worldloom.geometry import OCC3D_CLASSES
 from worldloom.geometry.io.nuscenes_tables import CATEGORIES
-from worldloom.synth.coachwork import TAIL_LAMP, TRIM, is_reflector, loft, pane, shell, side_quad
-from worldloom.synth.figure import two_bones
-from worldloom.synth.heavy_vehicles import FIFTH_WHEEL, KINGPIN
-from worldloom.synth.people import WALKERS, walker
-from worldloom.synth.road_users import (
+from worldloom.synth.road_users.catalogue import (
     NUM_VARIANTS,
     PHASES,
     RIDERLESS,
@@ -25,6 +21,10 @@ from worldloom.synth.road_users import (
     nuscenes_category,
     road_user_extent,
 )
+from worldloom.synth.road_users.coachwork import TAIL_LAMP, TRIM, is_reflector, loft, pane, shell, side_quad
+from worldloom.synth.road_users.figure import two_bones
+from worldloom.synth.road_users.heavy_vehicles import FIFTH_WHEEL, KINGPIN
+from worldloom.synth.road_users.people import WALKERS, walker
 from worldloom.synth.world import Material, Part, Thing
 
 ALL = [(kind, variant) for kind, count in NUM_VARIANTS.items() for variant in range(count)]

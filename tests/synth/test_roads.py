@@ -13,10 +13,10 @@ import shapely
 import torch
 
 from worldloom.errors import InputError, MissingExtra
-from worldloom.synth import sumo_programs
-from worldloom.synth.roads import RoadMap, make_roads
-from worldloom.synth.street_plan import KINDS, make_street_plan
-from worldloom.synth.street_shapes import beside, line_length, stations
+from worldloom.synth.towns import sumo_programs
+from worldloom.synth.towns.roads import RoadMap, make_roads
+from worldloom.synth.towns.street_plan import KINDS, make_street_plan
+from worldloom.synth.towns.street_shapes import beside, line_length, stations
 
 pytest.importorskip("sumo")
 
@@ -137,7 +137,7 @@ def test_opendrive_is_xml_with_sloped_roads(roads: RoadMap):
 def test_same_bytes_in_every_process():
     """Neither the hash seed nor the time shows in a network."""
     code = (
-        "import hashlib; from worldloom.synth.roads import make_roads;"
+        "import hashlib; from worldloom.synth.towns.roads import make_roads;"
         "roads = make_roads(11, 'random', 300);"
         "print(hashlib.sha256(roads.net_xml).hexdigest(), hashlib.sha256(roads.opendrive()).hexdigest())"
     )

@@ -14,8 +14,8 @@ from scipy import ndimage
 
 from worldloom.errors import InputError
 from worldloom.geometry import invert
-from worldloom.synth.floor_plan import KINDS, Edge, Room, draw_plan, inset, kind_of
-from worldloom.synth.rooms import make_room, room_plan
+from worldloom.synth.rooms.floor_plan import KINDS, Edge, Room, draw_plan, inset, kind_of
+from worldloom.synth.rooms.room import make_room, room_plan
 from worldloom.synth.world import SEMANTICS, World
 
 pytest.importorskip("embreex")
@@ -172,7 +172,7 @@ def test_worlds_are_rich() -> None:
 
 _DIGEST = """
 import hashlib
-from worldloom.synth.rooms import make_room
+from worldloom.synth.rooms.room import make_room
 w, h = make_room(16), hashlib.sha256()
 for t in w.things:
     h.update(t.name.encode() + t.world_from_thing.numpy().tobytes())

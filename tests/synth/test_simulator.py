@@ -15,13 +15,13 @@ pytest.importorskip("shapely", reason="towns need the extra `synth`")
 import shapely
 
 from worldloom.errors import InputError
-from worldloom.synth.counterfactuals import NEAR, Counterfactual, counterfactuals
-from worldloom.synth.drive import drive_town
-from worldloom.synth.ego import Action, Waypoint, drive_on, ego_footprint
-from worldloom.synth.footprints import corners
-from worldloom.synth.simulator import Simulator, Snapshot, State
-from worldloom.synth.sumo import STEP, SumoError
-from worldloom.synth.town import Town
+from worldloom.synth.towns.town import Town
+from worldloom.synth.traffic.counterfactuals import NEAR, Counterfactual, counterfactuals
+from worldloom.synth.traffic.drive import drive_town
+from worldloom.synth.traffic.ego import Action, Waypoint, drive_on, ego_footprint
+from worldloom.synth.traffic.footprints import corners
+from worldloom.synth.traffic.simulator import Simulator, Snapshot, State
+from worldloom.synth.traffic.sumo import STEP, SumoError
 
 ACTIONS = (Action(1.0, 0.0), Action(-2.0, 0.03), Waypoint(1.5, 0.1), Action(2.0, -0.02))
 
@@ -79,7 +79,7 @@ def test_a_snapshot_of_another_process(small_town: Town, simulator: Simulator) -
     script = (
         f"import sys; sys.path[:0] = [{os.path.dirname(__file__)!r}]\n"
         "from test_simulator import *\n"
-        "from worldloom.synth.town import make_town\n"
+        "from worldloom.synth.towns.town import make_town\n"
         "simulator = Simulator(make_town(0, 'grid', 200), seed=1, density=2.0)\n"
         "simulator.reset(3.0); simulator.step(Action(1.0, 0.02))\n"
         "snapshot = simulator.save().to_bytes()\n"

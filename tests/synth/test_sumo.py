@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("libsumo", reason="towns need the extra `traffic`")
 
 from worldloom.errors import MissingExtra
-from worldloom.synth import sumo
-from worldloom.synth.sumo import STEP, Move, Sumo, SumoError, with_closed_lanes
-from worldloom.synth.sumo_programs import run_sumo_program
+from worldloom.synth.towns.sumo_programs import run_sumo_program
+from worldloom.synth.traffic import sumo
+from worldloom.synth.traffic.sumo import STEP, Move, Sumo, SumoError, with_closed_lanes
 
 # Eastwards along y = 0 over 200 m, then northwards over 200 m; SUMO's y is up.
 NODES = '<nodes><node id="a" x="0" y="0"/><node id="b" x="200" y="0"/><node id="c" x="200" y="200"/></nodes>'

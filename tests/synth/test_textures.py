@@ -6,8 +6,8 @@ import random
 import pytest
 import torch
 
-from worldloom.synth import finishes
 from worldloom.synth.noise import cellular, hash01, noise, warp
+from worldloom.synth.rooms import finishes
 from worldloom.synth.textures import face_uv, herringbone, srgb, textured, tiles, toned
 from worldloom.synth.world import Material
 

@@ -13,12 +13,12 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry import invert
 from worldloom.geometry.io.nuscenes_map import save_map_expansion
-from worldloom.synth.ground import DRIVEABLE, KERB, OTHER_FLAT, PAINTS, SIDEWALK, TERRAIN
-from worldloom.synth.lane_paint import make_paint_style, paint_lanes, stop_line_of
-from worldloom.synth.road_users import nuscenes_category, road_user_extent
-from worldloom.synth.street_shapes import line_length, stations
-from worldloom.synth.town import Town, make_town
-from worldloom.synth.town_map import town_map
+from worldloom.synth.road_users.catalogue import nuscenes_category, road_user_extent
+from worldloom.synth.towns.ground import DRIVEABLE, KERB, OTHER_FLAT, PAINTS, SIDEWALK, TERRAIN
+from worldloom.synth.towns.lane_paint import make_paint_style, paint_lanes, stop_line_of
+from worldloom.synth.towns.street_shapes import line_length, stations
+from worldloom.synth.towns.town import Town, make_town
+from worldloom.synth.towns.town_map import town_map
 from worldloom.synth.world import SEMANTICS
 
 pytest.importorskip("sumo")
@@ -249,7 +249,7 @@ def test_map_can_be_saved(town: Town, tmp_path):
 
 def test_same_town_in_every_process():
     code = (
-        "import hashlib, torch; from worldloom.synth.town import make_town;"
+        "import hashlib, torch; from worldloom.synth.towns.town import make_town;"
         "town = make_town(9, 'random', 240); h = hashlib.sha256();"
         "[h.update(t.numpy().tobytes()) for t in (town.ground.labels, town.ground.raised, town.ground.paint)];"
         "[h.update(x.name.encode() + x.world_from_thing.numpy().tobytes()) for x in town.things];"

@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("libsumo", reason="towns need the extra `traffic`")
 pytest.importorskip("shapely", reason="towns need the extra `synth`")
 
-from worldloom.synth.heavy_vehicles import FIFTH_WHEEL, KINGPIN, TRACTORS
-from worldloom.synth.live_traffic import LiveTraffic
-from worldloom.synth.road_users import road_user_extent
-from worldloom.synth.town import Town
-from worldloom.synth.traffic import make_traffic
+from worldloom.synth.road_users.catalogue import road_user_extent
+from worldloom.synth.road_users.heavy_vehicles import FIFTH_WHEEL, KINGPIN, TRACTORS
+from worldloom.synth.towns.town import Town
+from worldloom.synth.traffic.demand import make_traffic
+from worldloom.synth.traffic.live_traffic import LiveTraffic
 
 
 def test_types_are_as_large_as_the_shapes(small_town: Town) -> None:

@@ -9,12 +9,12 @@ import torch
 from tests.synth.bare_town import ROAD, bare_town, block, straight_drive
 from worldloom.errors import InputError
 from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, Trajectory, VoxelGrid, compose, rotz
-from worldloom.synth.drive import RoadUser
-from worldloom.synth.road_users import NUM_VARIANTS, road_user_extent
-from worldloom.synth.surface_points import surface_points
-from worldloom.synth.town import StandingUser
-from worldloom.synth.user_cloud import PlacedUser, user_cloud
-from worldloom.synth.voxelize import Voxelizer, voxelize_drive
+from worldloom.synth.road_users.catalogue import NUM_VARIANTS, road_user_extent
+from worldloom.synth.towns.town import StandingUser
+from worldloom.synth.traffic.drive import RoadUser
+from worldloom.synth.voxels.surface_points import surface_points
+from worldloom.synth.voxels.user_cloud import PlacedUser, user_cloud
+from worldloom.synth.voxels.voxelize import Voxelizer, voxelize_drive
 
 GRID = VoxelGrid((-12.0, -12.0, -1.0), 0.4, (60, 60, 16))
 MANMADE, CAR, PEDESTRIAN = (OCC3D_CLASSES.index(name) for name in ("manmade", "car", "pedestrian"))

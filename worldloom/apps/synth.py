@@ -172,8 +172,8 @@ def make_towns(
         InputError: a number that cannot be; see also `open_run`.
         MissingExtra: SUMO or the ray caster is not installed.
     """
-    from worldloom.synth.dataset import merge_scenes, plan_scenes, write_scene
-    from worldloom.synth.observe import Sensors
+    from worldloom.synth.dataset.observe import Sensors
+    from worldloom.synth.dataset.scenes import merge_scenes, plan_scenes, write_scene
 
     check_counts(seed, 1, "a count")
     if picture_width is not None and not 16 <= picture_width <= 1600:

@@ -18,9 +18,9 @@ from worldloom.geometry.io.textured import save_textured_glb
 from worldloom.geometry.posed_images import PosedImages
 from worldloom.synth.bake import bake
 from worldloom.synth.cast import Caster
-from worldloom.synth.exposure import develop
-from worldloom.synth.metering import metered_exposure
-from worldloom.synth.pathtrace import path_trace
+from worldloom.synth.light.exposure import develop
+from worldloom.synth.light.metering import metered_exposure
+from worldloom.synth.light.pathtrace import path_trace
 from worldloom.synth.truth import Truth, render_truth
 from worldloom.synth.truth_file import save_truth
 from worldloom.synth.views import PanoramaView, View
@@ -71,14 +71,10 @@ def make_world(kind: str, seed: int) -> World:
         raise InputError(f"expected a world of {', '.join(MAKERS)}, got {kind!r}")
     if seed < 0:
         raise InputError(f"expected a seed of 0 or more, got {seed}")
-    from worldloom.synth import outdoors, rooms
+    from worldloom.synth.outdoors import make_courtyard, make_field, make_street
+    from worldloom.synth.rooms import make_room
 
-    makers = {
-        "room": rooms.make_room,
-        "street": outdoors.make_street,
-        "courtyard": outdoors.make_courtyard,
-        "field": outdoors.make_field,
-    }
+    makers = {"room": make_room, "street": make_street, "courtyard": make_courtyard, "field": make_field}
     return makers[kind](seed)
 
 

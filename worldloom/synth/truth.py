@@ -9,10 +9,10 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.synth.cast import Caster
-from worldloom.synth.denoise import Features, denoised, spread_of
-from worldloom.synth.exposure import develop
-from worldloom.synth.pathtrace import Look, lit, look, tiled
-from worldloom.synth.transport import Transport
+from worldloom.synth.light.denoise import Features, denoised, spread_of
+from worldloom.synth.light.exposure import develop
+from worldloom.synth.light.pathtrace import Look, lit, look, tiled
+from worldloom.synth.light.transport import Transport
 from worldloom.synth.views import PanoramaView, View, forward, pixel_centres
 from worldloom.synth.world import SKY
 

@@ -15,18 +15,18 @@ import torch
 from worldloom.apps.bench.result import Row, measure
 from worldloom.errors import require
 from worldloom.synth.cast import Caster
-from worldloom.synth.dataset import SCENE_SECONDS, plan_scenes, write_scene
-from worldloom.synth.drive import drive_town
+from worldloom.synth.dataset.observe import Sensors
+from worldloom.synth.dataset.scenes import SCENE_SECONDS, plan_scenes, write_scene
 from worldloom.synth.generate import Job, generate
-from worldloom.synth.observe import Sensors
-from worldloom.synth.pathtrace import path_trace
+from worldloom.synth.light.pathtrace import path_trace
+from worldloom.synth.light.sky import Sky
 from worldloom.synth.scene_files import SceneOptions, make_world, world_name, write_world
 from worldloom.synth.shapes import box, ellipsoid
-from worldloom.synth.sky import Sky
-from worldloom.synth.town import make_town
+from worldloom.synth.towns.town import make_town
+from worldloom.synth.traffic.drive import drive_town
 from worldloom.synth.truth import render_truth
 from worldloom.synth.views import PanoramaView, pixel_centres, rays_through
-from worldloom.synth.voxelize import Voxelizer, voxelized_frames
+from worldloom.synth.voxels.voxelize import Voxelizer, voxelized_frames
 from worldloom.synth.world import Material, Thing, World
 
 

@@ -1,0 +1,1 @@
+"""Drives through towns as a data set."""

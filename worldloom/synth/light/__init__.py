@@ -1,0 +1,1 @@
+"""Light in worlds: skies, lamps, path tracing, and how pictures are exposed."""

@@ -1,0 +1,1 @@
+"""The shapes of road users and of what stands in work zones."""

@@ -1,0 +1,1 @@
+"""What a car's LiDAR and cameras record."""

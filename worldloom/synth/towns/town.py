@@ -1,0 +1,141 @@
+"""Towns that stand: roads, ground, lots, and what is parked or at work there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import shapely
+import torch
+from jaxtyping import Float
+from shapely.geometry.base import BaseGeometry
+from torch import Tensor
+
+from worldloom.geometry import compose, rotz
+from worldloom.synth.light.sky import Sky
+from worldloom.synth.road_users.catalogue import road_user_extent
+from worldloom.synth.towns.ground import DRIVEABLE, OTHER_FLAT, SIDEWALK, TERRAIN, Ground, Patch, make_ground
+from worldloom.synth.towns.ground_mesh import ground_thing
+from worldloom.synth.towns.lane_paint import make_paint_style, paint_lanes
+from worldloom.synth.towns.lots import Lots, make_lots
+from worldloom.synth.towns.parking import park_along_kerbs
+from worldloom.synth.towns.placements import Placement, Spot
+from worldloom.synth.towns.planting import make_flora
+from worldloom.synth.towns.roads import RoadMap, make_roads
+from worldloom.synth.towns.street_furniture import furnish_streets
+from worldloom.synth.towns.street_shapes import StreetShapes, make_street_shapes
+from worldloom.synth.towns.work_zones import Closure, make_work_zones
+from worldloom.synth.world import Thing, World
+
+MARGIN = 60.0  # metres of ground beyond the outermost lanes
+
+
+@dataclass(frozen=True)
+class StandingUser:
+    """A road user that stays where it is: parked, at work, or a cone or barrier of a work zone."""
+
+    kind: str  # as `make_road_user` takes it
+    variant: int
+    world_from_user: Float[Tensor, "4 4"]  # origin on the ground under the middle of the box, x forward
+    extent: tuple[float, float, float]  # length, width, height
+
+
+@dataclass(frozen=True)
+class Town:
+    """A town without its traffic."""
+
+    seed: int
+    roads: RoadMap
+    shapes: StreetShapes
+    lots: Lots
+    ground: Ground
+    low: BaseGeometry  # the area at the height of carriageways
+    things: tuple[Thing, ...]  # buildings, plants, street furniture; the ground is not among them
+    parked: tuple[StandingUser, ...]
+    work_zones: tuple[StandingUser, ...]
+    closures: tuple[Closure, ...]
+
+    @property
+    def standing(self) -> tuple[StandingUser, ...]:
+        """All road users that stay where they are."""
+        return self.parked + self.work_zones
+
+    @cached_property
+    def ground_thing(self) -> Thing:
+        """The ground as triangles that know what they are."""
+        return ground_thing(self.ground, self.low, self.seed)
+
+    def world(self, sky: Sky | None = None) -> World:
+        """The town as a world for ray casting, without road users; places to stand are on sidewalks."""
+        light = sky or Sky(towards_sun=(0.5, 0.3, 0.81))
+        return World("town", self.seed, (self.ground_thing, *self.things), light, self._stands())
+
+    def _stands(self) -> Float[Tensor, "s 3"]:
+        lanes = [lane for edge in self.roads.edges for lane in edge.lanes if lane.use == "walk" and lane.length > 25]
+        xy = torch.from_numpy(np.stack([lane.centre[len(lane.centre) // 2] for lane in lanes[:40]]))
+        return torch.cat([xy, (self.ground.height(xy) + 1.65)[:, None]], -1).float()
+
+
+def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> Town:
+    """A town: the same seed makes the same town.
+
+    Args:
+        kind: "grid", "spider" or "random"; drawn from the seed if not given.
+        size: metres that the road network spans, 200 to 2,000.
+    Raises:
+        InputError: for an unknown kind or a size out of range.
+        MissingExtra: where SUMO is not installed.
+    """
+    roads = make_roads(seed, kind, size)
+    shapes = make_street_shapes(roads)
+    bounds = (
+        roads.bounds[0] - MARGIN,
+        roads.bounds[1] - MARGIN,
+        roads.bounds[2] + MARGIN,
+        roads.bounds[3] + MARGIN,
+    )
+    flora = make_flora(seed)
+    lots, works = make_lots(shapes, bounds, flora, seed), make_work_zones(roads, seed)
+    patches = [
+        *(patch for patch in lots.patches if patch.raised),
+        Patch(shapes.verge, TERRAIN, True),
+        Patch(shapes.islands, TERRAIN, True),
+        Patch(shapes.median, OTHER_FLAT, True),
+        Patch(shapes.sidewalk, SIDEWALK, True),
+        Patch(shapes.carriageway, DRIVEABLE, False),
+        *(patch for patch in lots.patches if not patch.raised),
+        *works.patches,
+    ]
+    low = shapely.union_all([shapes.carriageway, lots.car_parks])
+    paint = [*paint_lanes(roads, low, make_paint_style(seed)), *lots.paint, *works.paint]
+    ground = make_ground(bounds, patches, paint, roads.relief)
+    along = furnish_streets(roads, shapes, lots.car_parks, flora, seed)
+    things = _set_up([*lots.placements, *along, *works.heaps], ground)
+    kerbside = [spot for spot in park_along_kerbs(roads, seed) if works.area.distance(shapely.Point(spot.xy)) > 4]
+    parked, at_work = _stand([*kerbside, *lots.parked], ground), _stand(works.spots, ground)
+    return Town(seed, roads, shapes, lots, ground, low, things, parked, at_work, works.closures)
+
+
+def _set_up(placements: Sequence[Placement], ground: Ground) -> tuple[Thing, ...]:
+    """Things upright on the ground."""
+    xy = torch.tensor([placement.xy for placement in placements], dtype=torch.float64).reshape(-1, 2)
+    yaw = torch.tensor([placement.yaw for placement in placements], dtype=torch.float64)
+    frames = compose(rotz(yaw), torch.cat([xy, ground.height(xy)[:, None]], -1)).float()
+    return tuple(
+        replace(placement.thing, world_from_thing=frame @ placement.thing.world_from_thing)
+        for placement, frame in zip(placements, frames, strict=True)
+    )
+
+
+def _stand(spots: Sequence[Spot], ground: Ground) -> tuple[StandingUser, ...]:
+    """Road users on the slope."""
+    if not spots:
+        return ()
+    xy = torch.tensor([spot.xy for spot in spots], dtype=torch.float64)
+    lift = ground.height(xy) - ground.relief.height(xy)
+    yaw = torch.tensor([spot.yaw for spot in spots], dtype=torch.float64)
+    frames = ground.relief.world_from_ground(xy, yaw, lift).float()
+    return tuple(
+        StandingUser(spot.kind, spot.variant, frame, road_user_extent(spot.kind, spot.variant))
+        for spot, frame in zip(spots, frames, strict=True)
+    )

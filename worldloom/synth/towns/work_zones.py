@@ -1,0 +1,211 @@
+"""Road works: a lane closed by cones and barriers, with what is dug up there, machines and workers."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from jaxtyping import Float64
+from shapely.geometry.base import BaseGeometry
+
+from worldloom.synth.road_users.catalogue import NUM_VARIANTS, nuscenes_category, road_user_extent
+from worldloom.synth.towns.ground import TERRAIN, PaintedArea, Patch
+from worldloom.synth.towns.placements import Placement, Spot
+from worldloom.synth.towns.roads import Edge, Lane, RoadMap
+from worldloom.synth.towns.street_objects import mound
+from worldloom.synth.towns.street_shapes import beside, line_length, right_kerb, stations
+
+_APPROACH = 24.0  # metres of open lane before and after, in which traffic changes lanes
+_TAPER = 11.0
+_EDGE = 0.4  # metres from the neighbouring lane to the middle of the cones
+
+
+@dataclass(frozen=True)
+class Closure:
+    """A part of a lane that a work zone blocks."""
+
+    lane_id: str
+    start: float  # metres along the lane, as SUMO counts
+    end: float
+
+
+@dataclass(frozen=True)
+class WorkZones:
+    """All road works of a town."""
+
+    spots: tuple[Spot, ...]  # cones, barriers, machines, workers
+    heaps: tuple[Placement, ...]
+    patches: tuple[Patch, ...]
+    paint: tuple[PaintedArea, ...]
+    closures: tuple[Closure, ...]
+    area: BaseGeometry  # all that is closed
+
+
+def make_work_zones(roads: RoadMap, seed: int) -> WorkZones:
+    """One to three closed lanes, on the right of streets with two lanes; in a town without any, closed parking."""
+    rng = np.random.default_rng((seed, 0x3047))
+    drafts = []
+    used: set[str] = set()
+    for which, wanted in ((_is_wide, int(rng.integers(1, 4))), (_has_parking, 1)):
+        edges = [edge for edge in roads.edges if which(edge)]
+        for i in rng.permutation(len(edges)).tolist():
+            if len(drafts) >= wanted:
+                break
+            if edges[i].id[1:] not in used:
+                used.add(edges[i].id[1:])
+                drafts.append(_work_zone(edges[i], rng))
+    return WorkZones(
+        tuple(spot for draft in drafts for spot in draft.spots),
+        tuple(heap for draft in drafts for heap in draft.heaps),
+        tuple(Patch(hole, TERRAIN, False) for draft in drafts for hole in draft.holes),
+        (PaintedArea("dirt", tuple(_ring(hole) for draft in drafts for hole in draft.holes)),),
+        tuple(closure for draft in drafts for closure in draft.closures),
+        shapely.union_all([draft.area for draft in drafts]),
+    )
+
+
+@dataclass
+class _Draft:
+    area: BaseGeometry
+    closures: list[Closure]
+    spots: list[Spot] = field(default_factory=list)
+    heaps: list[Placement] = field(default_factory=list)
+    holes: list[shapely.Polygon] = field(default_factory=list)
+    taken: list[BaseGeometry] = field(default_factory=list)
+
+    def put(self, kind: str, variant: int, xy: np.ndarray, yaw: float) -> bool:
+        """Set a road user where it touches no other."""
+        length, width, _ = road_user_extent(kind, variant)
+        u = np.array([math.cos(yaw), math.sin(yaw)]) * length / 2
+        v = np.array([-math.sin(yaw), math.cos(yaw)]) * width / 2
+        outline = shapely.Polygon([xy - u - v, xy + u - v, xy + u + v, xy - u + v])
+        if shapely.intersects(outline, self.taken).any():
+            return False
+        self.taken.append(outline)
+        self.spots.append(Spot(kind, variant, (float(xy[0]), float(xy[1])), float(yaw)))
+        return True
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """The closed part of a carriageway: metres along the line to its left, and metres to the right of it."""
+
+    line: Float64[np.ndarray, "_ 2"]
+    width: float
+
+    def point(self, along: float, right: float) -> tuple[np.ndarray, float]:
+        """A point and the direction of traffic there."""
+        (at,), (d,) = stations(self.line, np.array([along]))
+        return at + right * np.array([d[1], -d[0]]), math.atan2(d[1], d[0])
+
+    def area(self, start: float, end: float, near: float, far: float) -> shapely.Polygon:
+        at = np.linspace(start, end, max(2, round((end - start) / 3)))
+        points, d = stations(self.line, at)
+        right = np.stack([d[:, 1], -d[:, 0]], -1)
+        return shapely.Polygon(np.concatenate([points + far * right, (points + near * right)[::-1]]))
+
+
+def _is_wide(edge: Edge) -> bool:
+    driven = [lane for lane in edge.lanes if lane.use == "drive"]
+    return len(driven) > 1 and edge.rank < 4 and line_length(driven[0].centre) > 2 * _APPROACH + 26
+
+
+def _has_parking(edge: Edge) -> bool:
+    uses = [lane.use for lane in edge.lanes]
+    return "park" in uses[:2] and line_length(edge.lanes[0].centre) > 2 * _APPROACH + 20
+
+
+def _work_zone(edge: Edge, rng: np.random.Generator) -> _Draft:
+    found = right_kerb(edge)
+    first = found[1].index if found else 0
+    driven = [lane for lane in edge.lanes if lane.use == "drive"]
+    last = driven[0] if len(driven) > 1 else next(lane for lane in edge.lanes if lane.use == "park")
+    closed = [lane for lane in edge.lanes if first <= lane.index <= last.index]
+    strip = _Strip(beside(last.centre, last.width / 2), sum(lane.width for lane in closed))
+    room = line_length(strip.line) - 2 * _APPROACH
+    length = float(min(room, rng.uniform(26, 44)))
+    start = _APPROACH + float(rng.uniform(0, room - length))
+    end = start + length
+    draft = _Draft(strip.area(start - 1, end + 1, -0.1, strip.width), _closures(closed, strip, start, end))
+    _fence_off(draft, strip, start, end, rng)
+    _dig(draft, strip, start + _TAPER + 3, end - 5, rng)
+    return draft
+
+
+def _closures(lanes: list[Lane], strip: _Strip, start: float, end: float) -> list[Closure]:
+    whole = line_length(strip.line)
+    return [
+        Closure(lane.id, (start - 1) / whole * lane.length, (end + 1) / whole * lane.length)
+        for lane in lanes
+        if lane.use in ("drive", "bike")
+    ]
+
+
+def _fence_off(draft: _Draft, strip: _Strip, start: float, end: float, rng: np.random.Generator) -> None:
+    """A row of cones that narrows the road, a barrier across the lane, and cones or barriers along the traffic."""
+    cone, board = int(rng.integers(NUM_VARIANTS["traffic_cone"])), int(rng.integers(NUM_VARIANTS["barrier"]))
+    wall = int(rng.integers(NUM_VARIANTS["barrier"]))
+    kerb = strip.width - 0.4
+    for share in np.linspace(0, 1, 6):
+        xy, yaw = strip.point(start + share * _TAPER, kerb + share * (_EDGE - kerb))
+        draft.put("traffic_cone", cone, xy, yaw)
+    across = road_user_extent("barrier", board)[1] + 0.15
+    count = max(1, int((strip.width - _EDGE - 0.5) / across))
+    for k in range(count):
+        right = _EDGE + 0.4 + (strip.width - _EDGE - 0.4) / 2 + (k - (count - 1) / 2) * across
+        xy, yaw = strip.point(start + _TAPER + 1.5, right)
+        draft.put("barrier", board, xy, yaw + math.pi)
+    along, step = start + _TAPER + 3.5, road_user_extent("barrier", wall)[1] + 0.3
+    solid = rng.uniform() < 0.5
+    while along < end - 5:
+        xy, yaw = strip.point(along, _EDGE)
+        if solid:
+            draft.put("barrier", wall, xy, yaw + math.pi / 2)
+        else:
+            draft.put("traffic_cone", cone, xy, yaw)
+        along += step if solid else 3.0
+    for share in np.linspace(0, 1, 4):
+        xy, yaw = strip.point(end - 4 + 4 * share, _EDGE + share * (kerb - _EDGE))
+        draft.put("traffic_cone", cone, xy, yaw)
+
+
+def _dig(draft: _Draft, strip: _Strip, start: float, end: float, rng: np.random.Generator) -> None:
+    """A hole, a heap, a machine or two, and workers."""
+    low, high = _EDGE + 0.7, strip.width - 0.2
+    middle = (low + high) / 2
+    hole = float(rng.uniform(4, 7))
+    hole_start = end - hole - 0.5
+    draft.holes.append(strip.area(hole_start, hole_start + hole, low + 0.2, high - 0.1))
+    machines = [
+        variant
+        for variant in range(NUM_VARIANTS["construction_vehicle"])
+        if road_user_extent("construction_vehicle", variant)[1] <= high - low + 0.5
+    ]
+    at = start + 0.5
+    while machines and at < hole_start - 5:
+        variant = int(rng.choice(machines))
+        long, wide, _ = road_user_extent("construction_vehicle", variant)
+        if at + long > hole_start - 1.5:
+            break
+        xy, yaw = strip.point(at + long / 2, max(middle, _EDGE + 0.35 + wide / 2))
+        draft.put("construction_vehicle", variant, xy, yaw + rng.normal(0, 0.03))
+        at += long + float(rng.uniform(1.0, 6.0))
+    if at + 2.4 < hole_start:
+        xy, yaw = strip.point(hole_start - 1.4, middle + 0.2)
+        draft.taken.append(shapely.Point(xy).buffer(1.0))
+        draft.heaps.append(Placement(mound(1.2, 0.8, True, int(rng.integers(4))), (float(xy[0]), float(xy[1])), yaw))
+    workers = [
+        variant
+        for variant in range(NUM_VARIANTS["pedestrian"])
+        if nuscenes_category("pedestrian", variant).endswith("construction_worker")
+    ]
+    wanted = len(draft.spots) + int(rng.integers(2, 6))
+    for _ in range(24):
+        if len(draft.spots) == wanted:
+            break
+        xy, yaw = strip.point(float(rng.uniform(start, end)), float(rng.uniform(low, high)))
+        draft.put("pedestrian", int(rng.choice(workers)), xy, yaw + rng.uniform(0, 2 * math.pi))
+
+
+def _ring(polygon: shapely.Polygon) -> Float64[np.ndarray, "_ 2"]:
+    return shapely.get_coordinates(shapely.orient_polygons(polygon))[:-1]

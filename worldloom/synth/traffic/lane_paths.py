@@ -1,0 +1,195 @@
+"""Ways along lanes: which lane a place is on, and the line that a driver follows from there across the junctions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float64
+
+from worldloom.synth.towns.roads import Connection, Lane, RoadMap
+
+Line = Float64[np.ndarray, "_ 2"]
+_SPACING = 0.5  # metres between the points of a way
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where somebody is on the lanes: on a lane of a street, or on the way across a junction to it."""
+
+    lane: Lane
+    connection: Connection | None  # on the way across a junction to `lane`
+    along: float  # metres from the beginning of the lane, or of the way across
+    aside: float  # metres to the left of its middle
+
+
+@dataclass(frozen=True)
+class Way:
+    """A line to follow, with points _SPACING apart."""
+
+    points: Line
+
+    @cached_property
+    def lengths(self) -> Float64[np.ndarray, " p"]:
+        """Metres from the beginning to each point."""
+        return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(self.points, axis=0).T))])
+
+    def locate(self, x: float, y: float, after: float = 0.0, before: float = math.inf) -> tuple[float, float]:
+        """(metres along, metres to the left) of a point, sought between two distances along the way."""
+        first = max(0, int(np.searchsorted(self.lengths, after, side="right")) - 1)
+        last = min(len(self.points), int(np.searchsorted(self.lengths, before)) + 1)
+        return _project(self.points[first : max(last, first + 2)], x, y, self.lengths[first])
+
+    def at(self, along: float) -> tuple[float, float, float]:
+        """(x, y, heading) at a distance along; straight on beyond the end."""
+        i = int(np.clip(np.searchsorted(self.lengths, along, side="right") - 1, 0, len(self.points) - 2))
+        (x0, y0), (x1, y1) = self.points[i], self.points[i + 1]
+        share = (along - self.lengths[i]) / (self.lengths[i + 1] - self.lengths[i])
+        return float(x0 + share * (x1 - x0)), float(y0 + share * (y1 - y0)), math.atan2(y1 - y0, x1 - x0)
+
+    def shifted(self, aside: Float64[np.ndarray, " p"]) -> "Way":
+        """The way moved to the left by so many metres at each of its points."""
+        step = np.gradient(self.points, axis=0)
+        left = np.stack([-step[:, 1], step[:, 0]], -1) / np.hypot(*step.T)[:, None]
+        return way_of(self.points + aside[:, None] * left)
+
+
+def way_of(points: Line) -> Way:
+    """A way through points, with even spacing."""
+    points = _distinct(points)
+    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    even = np.linspace(0, lengths[-1], max(2, math.ceil(lengths[-1] / _SPACING) + 1))
+    return Way(np.stack([np.interp(even, lengths, points[:, k]) for k in (0, 1)], -1))
+
+
+class LanePaths:
+    """The lanes of a town on which cars drive, closed ones excepted, and how they follow each other."""
+
+    def __init__(self, roads: RoadMap, closed: frozenset[str] = frozenset()) -> None:
+        self._lanes = {
+            name: lane for name, lane in roads.lanes.items() if lane.use == "drive" and lane.id not in closed
+        }
+        self._across = [
+            replace(c, via=_distinct(c.via))
+            for c in roads.connections
+            if c.from_lane in self._lanes and c.to_lane in self._lanes
+        ]
+        self._onward: dict[str, list[Connection]] = {}
+        for connection in self._across:
+            self._onward.setdefault(connection.from_lane, []).append(connection)
+        self._edges = {edge.id: [lane for lane in edge.lanes if lane.id in self._lanes] for edge in roads.edges}
+
+    def onward(self, lane: Lane) -> list[Connection]:
+        """The ways on from the end of a lane."""
+        return self._onward.get(lane.id, [])
+
+    def beside(self, lane: Lane, left: bool) -> Lane | None:
+        """The next lane in the same direction, if there is one."""
+        lanes = self._edges[lane.edge]
+        i = lanes.index(lane) + (1 if left else -1)
+        if not 0 <= i < len(lanes) or abs(lanes[i].index - lane.index) != 1:
+            return None
+        return lanes[i]
+
+    def place(self, x: float, y: float, yaw: float) -> Place | None:
+        """The lane on which a vehicle of this heading is; None if it is on none."""
+        best, found = math.inf, None
+        lines: list[tuple[Lane, Connection | None, Line]] = [(lane, None, lane.centre) for lane in self._lanes.values()]
+        lines += [(self._lanes[c.to_lane], c, c.via) for c in self._across if len(c.via) > 1]
+        for lane, connection, line in lines:
+            low, high = line.min(0) - 4, line.max(0) + 4
+            if not (low[0] < x < high[0] and low[1] < y < high[1]):
+                continue
+            along, aside = _project(line, x, y, 0.0)
+            length = float(np.hypot(*np.diff(line, axis=0).T).sum())
+            if not -1 < along < length + 1 or abs(aside) > 3:
+                continue
+            off = abs(math.remainder(way_of(line).at(min(max(along, 0.0), length))[2] - yaw, math.tau))
+            cost = abs(aside) + 3 * off + (0.3 if connection is not None else 0.0)
+            if off < 1.0 and cost < best:
+                best, found = cost, Place(lane, connection, along, aside)
+        return found
+
+    def way(self, place: Place, length: float, edges: Sequence[str] = (), turn: str = "") -> Way | None:
+        """The line ahead from a place.
+
+        Args:
+            edges: streets to take, beginning with the place's own; then straight on wherever possible.
+            turn: "l" or "r": what to take at the next junction; None is returned where that is impossible.
+        """
+        pieces: list[Line] = []
+        lane = place.lane
+        route = list(edges[edges.index(lane.edge) + 1 :]) if lane.edge in edges else []
+        total = -place.along
+        if place.connection is not None:
+            pieces.append(place.connection.via)
+            total += _length(place.connection.via)
+        while True:
+            goal = route.pop(0) if route else None
+            chosen = self._choose(lane, goal, turn)
+            if chosen is None:
+                return None
+            start_lane, connection = chosen
+            turn = ""
+            pieces.append(_changing(lane.centre, start_lane.centre))
+            total += _length(lane.centre)
+            if total > length or connection is None:
+                break
+            pieces.append(connection.via)
+            total += _length(connection.via)
+            lane = self._lanes[connection.to_lane]
+        whole = way_of(np.concatenate(pieces))
+        first = int(np.searchsorted(whole.lengths, max(0.0, place.along)))
+        last = int(np.searchsorted(whole.lengths, place.along + length))
+        return Way(whole.points[max(0, first - 1) : max(last, first + 3)])
+
+    def _choose(self, lane: Lane, goal: str | None, turn: str) -> tuple[Lane, Connection | None] | None:
+        """The lane of this street from which to leave it, and how; (lane, None) at a dead end."""
+        lanes = sorted(self._edges[lane.edge], key=lambda other: abs(other.index - lane.index))
+        ways = [(other, c) for other in lanes for c in self.onward(other)]
+        if turn:
+            return next(((other, c) for other, c in ways if c.turn.lower() == turn), None)
+        if goal is not None:
+            for other, c in ways:
+                if self._lanes[c.to_lane].edge == goal:
+                    return other, c
+        order = {"s": 0, "L": 1, "R": 1, "r": 2, "l": 3, "t": 4}
+        here = [(other, c) for other, c in ways if other is lane] or ways
+        return min(here, key=lambda pair: order[pair[1].turn], default=(lane, None))
+
+
+def _changing(here: Line, there: Line) -> Line:
+    """From one lane over to another beside it, in the middle of the street; the lane itself if they are the same."""
+    if here is there:
+        return here
+    share = np.linspace(0, 1, 40)
+    a, b = way_of(here), way_of(there)
+    lines = [np.array([w.at(s * w.lengths[-1])[:2] for s in share]) for w in (a, b)]
+    blend = np.clip((share - 0.15) / 0.5, 0, 1)
+    blend = (blend**2 * (3 - 2 * blend))[:, None]
+    return (1 - blend) * lines[0] + blend * lines[1]
+
+
+def _distinct(line: Line) -> Line:
+    """Without points that repeat the one before."""
+    return line[np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > 1e-6])] if len(line) > 1 else line
+
+
+def _length(line: Line) -> float:
+    return float(np.hypot(*np.diff(line, axis=0).T).sum()) if len(line) > 1 else 0.0
+
+
+def _project(line: Line, x: float, y: float, start: float) -> tuple[float, float]:
+    """(metres along, metres to the left) of a point; the ends are drawn out straight."""
+    side = np.diff(line, axis=0)
+    lengths = np.hypot(*side.T)
+    offset = np.array([x, y]) - line[:-1]
+    share = (offset * side).sum(-1) / lengths**2
+    low, high = np.zeros(len(side)), np.ones(len(side))
+    low[0], high[-1] = -np.inf, np.inf
+    share = np.clip(share, low, high)
+    apart = np.hypot(*(offset - share[:, None] * side).T)
+    i = int(apart.argmin())
+    cross = side[i, 0] * offset[i, 1] - side[i, 1] * offset[i, 0]
+    return float(start + lengths[:i].sum() + share[i] * lengths[i]), float(math.copysign(apart[i], cross))
