@@ -112,7 +112,7 @@ def test_nothing_floats_and_nothing_is_buried(kind: str, seed: int) -> None:
 def test_no_house_stands_on_the_carriageway(kind: str, seed: int) -> None:
     made = world(kind, seed)
     triangles = [
-        shapely.polygons(part.vertices[part.faces.long()][..., :2].double().numpy())
+        np.asarray(shapely.polygons(part.vertices[part.faces.long()][..., :2].double().numpy()))
         for thing in made.things
         if thing.semantic == "driveable_surface"
         for part in thing.parts

@@ -61,7 +61,8 @@ def make_worlds(
         raise InputError(f"expected a world of {', '.join(MAKERS)}, got {kind!r}")
     check_counts(seed, num_worlds, "--num-worlds")
     workers = check_workers(num_workers)
-    require("embreex", "synth", "casting rays into worlds")
+    for module in ("embreex", "shapely"):
+        require(module, "synth", "making worlds")
     request = {"command": "synth", "kind": kind, "seed": seed, "num_worlds": num_worlds, "options": asdict(options)}
     with open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
@@ -179,8 +180,8 @@ def make_towns(
     if picture_width is not None and not 16 <= picture_width <= 1600:
         raise InputError(f"expected --camera-width from 16 to 1600 pixels, got {picture_width}")
     workers = check_workers(num_workers)
-    for module, extra, why in (("embreex", "synth", "casting rays into worlds"), ("sumo", "traffic", "making towns")):
-        require(module, extra, why)
+    for module in ("embreex", "shapely", "sumo", "libsumo"):
+        require(module, "traffic", "making towns")
     specs = plan_scenes(seed, minutes, Sensors(lidar, picture_width))
     request = {"command": "synth", "kind": "town", "scenes": [asdict(spec) for spec in specs]}
     with open_run(out, request, force=force, resume=resume) as run:

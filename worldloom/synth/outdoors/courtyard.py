@@ -8,6 +8,7 @@ from random import Random
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from worldloom.synth.light.sky import random_sky
 from worldloom.synth.outdoors.assembly import Assembly, frame_at
@@ -156,7 +157,7 @@ def _outline(random: Random) -> list[tuple[float, float]]:
                     (2 * math.pi * (k + random.uniform(0.3, 0.7)) / 5, random.uniform(10, 16)) for k in range(5)
                 )
             ]
-            hull = shapely.get_coordinates(shapely.convex_hull(shapely.MultiPoint(corners)).reverse().exterior)[:-1]
+            hull = shapely.get_coordinates(shapely.convex_hull(shapely.MultiPoint(corners)).reverse())[:-1]
             ring = shapely.LinearRing(hull)
             corners = [tuple(p) for p in (hull if ring.is_ccw else hull[::-1]).tolist()]
     turn = random.uniform(-math.pi, math.pi)
@@ -435,7 +436,8 @@ def _beds(random: Random, court: shapely.Polygon) -> list[shapely.Polygon]:
             room = court
         case _:
             beds = []
-    return [bed for bed in (bed.intersection(room) for bed in beds) if bed.geom_type == "Polygon" and bed.area > 1.5]
+    cut = (bed.intersection(room) for bed in beds)
+    return [bed for bed in cut if isinstance(bed, shapely.Polygon) and bed.area > 1.5]
 
 
 def _floor(
@@ -443,7 +445,7 @@ def _floor(
     seed: int,
     court: shapely.Polygon,
     house: shapely.Polygon,
-    lifted: shapely.Geometry,
+    lifted: BaseGeometry,
     lift: float | int,
 ) -> list[Zone]:
     stone = srgb(random.choice(("#8f8a80", "#a89a80", "#9a8a7a", "#7d7a76", "#b0a890")))
@@ -577,7 +579,7 @@ def _hang_washing(site: Site, random: Random, wings: list[Wing], style: Style) -
             site.things.append(make_washing(random.randrange(1 << 16), (*a, z), (*b, z)))
 
 
-def _somewhere(random: Random, area: shapely.Geometry) -> tuple[float, float]:
+def _somewhere(random: Random, area: BaseGeometry) -> tuple[float, float]:
     """A place in an area, or its middle where it is too thin to hit."""
     if area.is_empty:
         return (0.0, 0.0)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from random import Random
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from worldloom.synth.outdoors.assembly import Assembly
 from worldloom.synth.outdoors.building_styles import Style
@@ -29,7 +30,7 @@ def bays(start: float | int, end: float | int, wide: float | int) -> np.ndarray:
     return np.stack([edges[:-1], edges[1:]], -1)
 
 
-def rectangles(u0: object, u1: object, z0: object, z1: object, out: float | int = 0.0) -> np.ndarray:
+def rectangles(u0: ArrayLike, u1: ArrayLike, z0: ArrayLike, z1: ArrayLike, out: float | int = 0.0) -> np.ndarray:
     """Quads (n, 4, 3) that face outwards."""
     u0, u1, z0, z1 = (np.asarray(a, dtype=float) for a in np.broadcast_arrays(u0, u1, z0, z1))
     face = np.full_like(u0, out)

@@ -72,7 +72,7 @@ def zoned_ground(zones: Sequence[Zone], lines: np.ndarray, height: Height) -> li
     x1, y1 = (a.ravel() for a in np.meshgrid(lines[1:], lines[1:], indexing="ij"))
     # The triangles of a `Terrain`: pieces of them are as flat as it is.
     halves = [np.stack([x, y, x1, y, x1, y1], 1), np.stack([x, y, x1, y1, x, y1], 1)]
-    cells = shapely.polygons(np.concatenate(halves).reshape(-1, 3, 2))
+    cells = np.asarray(shapely.polygons(np.concatenate(halves).reshape(-1, 3, 2)))
     things = []
     taken = shapely.Polygon()
     for zone in zones:
