@@ -31,7 +31,7 @@ SCENE_SECONDS = 20.0
 KEYFRAME_SECONDS = 0.5
 TOWN_SIZE = 480.0
 SCENES_PER_TOWN = 6
-VAL_SHARE = 6  # one scene in so many, the last ones, is for validation: of other towns where there are many
+VAL_SHARE = 6  # one scene in so many, the last ones, is for validation
 DATE = "2026-01-01"
 EPOCH_US = 1_767_225_600_000_000  # the beginning of that day, UTC
 SCENE_SPACING_US = 60_000_000  # between the beginnings of scenes that follow one another
@@ -65,7 +65,8 @@ def plan_scenes(
 ) -> list[SceneSpec]:
     """The scenes of a data set: `minutes` in scenes of 20 s, six in each town, the last sixth for validation.
 
-    The first town is that of the seed itself; those that follow have seeds made from it.
+    Scenes for validation are of towns of their own, so that no road is in both splits. The first town is that of the
+    seed itself; the others have seeds made from it.
 
     Raises:
         InputError: no or endless minutes, more than 9,999 scenes, a negative seed.
@@ -75,13 +76,19 @@ def plan_scenes(
     count = max(1, math.ceil(minutes * 60 / SCENE_SECONDS - 1e-9))
     if count > 9999:
         raise InputError(f"expected at most {9999 * SCENE_SECONDS / 60:g} minutes, got {minutes:g}")
-    num_val = count // VAL_SHARE
+    num_train = count - count // VAL_SHARE
+
+    def town_of(i: int) -> int:
+        if i < num_train:
+            return _seed(seed, "town", i // SCENES_PER_TOWN) if i >= SCENES_PER_TOWN else seed
+        return _seed(seed, "validation town", (i - num_train) // SCENES_PER_TOWN)
+
     return [
         SceneSpec(
             number=i + 1,
-            town_seed=seed if i < SCENES_PER_TOWN else _seed(seed, "town", i // SCENES_PER_TOWN),
+            town_seed=town_of(i),
             drive_seed=_seed(seed, "drive", i),
-            split="val" if i >= count - num_val else "train",
+            split="train" if i < num_train else "val",
             town_size=town_size,
             sensors=sensors or Sensors(),
         )
