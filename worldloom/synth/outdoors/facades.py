@@ -10,7 +10,6 @@ from itertools import pairwise
 from random import Random
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from worldloom.synth.outdoors.assembly import Assembly
 from worldloom.synth.outdoors.building_styles import Style
@@ -19,6 +18,8 @@ from worldloom.synth.textures import srgb
 from worldloom.synth.world import Material
 
 _SEGMENTS = 10  # of an arch
+
+Numbers = float | int | list[float] | np.ndarray  # one number or one for each quad
 
 
 def bays(start: float | int, end: float | int, wide: float | int) -> np.ndarray:
@@ -30,7 +31,7 @@ def bays(start: float | int, end: float | int, wide: float | int) -> np.ndarray:
     return np.stack([edges[:-1], edges[1:]], -1)
 
 
-def rectangles(u0: ArrayLike, u1: ArrayLike, z0: ArrayLike, z1: ArrayLike, out: float | int = 0.0) -> np.ndarray:
+def rectangles(u0: Numbers, u1: Numbers, z0: Numbers, z1: Numbers, out: float | int = 0.0) -> np.ndarray:
     """Quads (n, 4, 3) that face outwards."""
     u0, u1, z0, z1 = (np.asarray(a, dtype=float) for a in np.broadcast_arrays(u0, u1, z0, z1))
     face = np.full_like(u0, out)
