@@ -1,6 +1,7 @@
 """Towns that stand: what lies where, what stands where, and that nothing stands in the way."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -12,13 +13,12 @@ import torch
 
 from worldloom.errors import InputError
 from worldloom.geometry import invert
-from worldloom.geometry.io.nuscenes_map import save_map_expansion
 from worldloom.synth.road_users.catalogue import nuscenes_category, road_user_extent
 from worldloom.synth.towns.ground import DRIVEABLE, KERB, OTHER_FLAT, PAINTS, SIDEWALK, TERRAIN
 from worldloom.synth.towns.lane_paint import make_paint_style, paint_lanes, stop_line_of
 from worldloom.synth.towns.street_shapes import line_length, stations
 from worldloom.synth.towns.town import Town, make_town
-from worldloom.synth.towns.town_map import town_map
+from worldloom.synth.towns.town_files import map_size, save_town, town_polygons
 from worldloom.synth.world import SEMANTICS
 
 pytest.importorskip("sumo")
@@ -230,10 +230,10 @@ def test_world_is_ready_for_rays(town: Town):
 
 
 def test_map_can_be_saved(town: Town, tmp_path):
-    sheet = town.ground.sheet
-    polygons, lines = town_map(town, sheet.origin)
-    size = (sheet.shape[0] * sheet.cell, sheet.shape[1] * sheet.cell)
-    save_map_expansion(tmp_path / "town.json", size, polygons, lines)
+    save_town(tmp_path, town)
+    (saved,) = (tmp_path / "maps/expansion").iterdir()
+    assert json.loads(saved.read_text())["canvas_edge"] == list(map_size(town))
+    polygons, _ = town_polygons(town)
     lanes = [p for p in polygons if p.layer == "lane"]
     assert len(lanes) == sum(lane.use in ("drive", "bike") for lane in town.roads.lanes.values())
     by_name = {p.name: p for p in polygons if p.layer in ("lane", "lane_connector")}
@@ -245,6 +245,11 @@ def test_map_can_be_saved(town: Town, tmp_path):
             assert np.hypot(*(following[0] - lane.centre[-1])) < 1.0
     area = sum(shapely.Polygon(p.outline, p.holes).area for p in polygons if p.layer == "drivable_area")
     assert area == pytest.approx(town.low.area, rel=1e-6)
+    # Streets between junctions are told from junctions.
+    inside = {p.fields.get("is_intersection", True) for p in polygons if p.layer == "road_segment"}
+    assert inside == {False, True}
+    for junction in town.roads.junctions:
+        assert all(p.fields == {} for p in polygons if p.name.startswith(f"{junction.id}#"))
 
 
 def test_same_town_in_every_process():

@@ -3,6 +3,7 @@
 import torch
 
 from worldloom.geometry import solid_angles
+from worldloom.geometry.io.images import LUMINANCE
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.pathtrace import path_trace
 from worldloom.synth.views import PanoramaView
@@ -22,7 +23,7 @@ def metered_exposure(caster: Caster, num_stands: int = 2, seed: int = 0) -> floa
     total, count = 0.0, 0
     for i, stand in enumerate(caster.world.stands[:num_stands]):
         radiance = path_trace(caster, PanoramaView(stand, _HEIGHT), _SPP, seed + i)
-        luminance = torch.einsum("c,chw->hw", radiance.new_tensor([0.2126, 0.7152, 0.0722]), radiance).flatten()
+        luminance = torch.einsum("c,chw->hw", radiance.new_tensor(LUMINANCE), radiance).flatten()
         lit = luminance > 1e-5
         if bool(lit.any()):
             total += float((luminance[lit].log() * weight[lit]).sum() / weight[lit].sum())

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry import directions, rotz, sample_panorama, solid_angles
-from worldloom.geometry.io.images import load_hdr
+from worldloom.geometry.io.images import LUMINANCE, load_hdr
 
-_LUMINANCE = (0.2126, 0.7152, 0.0722)
 _GLARE = math.radians(3.0)  # about the brightest spot: the sun as a lens draws it
 _RING = math.radians(8.0)  # from there to here lies the sky that the sun hides
 _LEAST = 0.02  # share of all light from above from which on a bright spot is a sun
@@ -61,7 +60,7 @@ def sky_panorama_from_image(rgb: Float[Tensor, "3 h w"], irradiance: float | Non
     height = rgb.shape[-2]
     towards, angles = directions(height).double(), solid_angles(height).double()
     light = rgb.double()
-    luminance = torch.einsum("c,chw->hw", light.new_tensor(_LUMINANCE), light)
+    luminance = torch.einsum("c,chw->hw", light.new_tensor(LUMINANCE), light)
     # The mean over a small disc, not one hot pixel.
     smooth = torch.nn.functional.avg_pool2d(luminance[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
     peak = towards.flatten(0, 1)[(smooth * (towards[..., 2] > 0)).argmax()]
@@ -71,7 +70,7 @@ def sky_panorama_from_image(rgb: Float[Tensor, "3 h w"], irradiance: float | Non
     around = light[:, ring].median(-1).values
     surplus = (light[:, disc] - around[:, None]).clamp(min=0) * angles[disc]
     sun = surplus.sum(-1)
-    weight = torch.einsum("c,cn->n", light.new_tensor(_LUMINANCE), surplus)
+    weight = torch.einsum("c,cn->n", light.new_tensor(LUMINANCE), surplus)
     up = towards[..., 2].clamp(min=0)
     level = float((luminance * up * angles).sum())
     towards_sun, split = peak, light

@@ -35,7 +35,6 @@ class Bus:
     stripe: Colour
     articulated: bool = False
     decks: int = 1
-    engine_hood: bool = False  # a school bus
     axle_back: float = 3.3  # rear overhang
 
 

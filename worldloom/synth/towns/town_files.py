@@ -1,7 +1,11 @@
 """A town's map in a data set: OpenDRIVE, the mask of what can be driven on, and polygons with meaning."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import shapely
@@ -68,21 +72,33 @@ def save_town(folder: Path, town: Town) -> None:
 def town_polygons(town: Town) -> tuple[list[MapPolygon], list[MapLine]]:
     """The town's map in its own coordinates."""
     roads, shapes = town.roads, town.shapes
-    polygons = [*_areas("drivable_area", town.low), *_areas("walkway", shapes.sidewalk)]
+    polygons = [
+        *_areas("drivable_area", town.low),
+        *_areas("walkway", shapes.sidewalk),
+        *_areas("carpark_area", town.lots.car_parks),
+    ]
     for crossing, area in zip(roads.crossings, shapes.crossings, strict=True):
         polygons += _areas("ped_crossing", area, crossing.id)
     for junction in roads.junctions:
         if len(junction.outline) > 2:
             polygons += _areas("road_segment", shapely.make_valid(shapely.Polygon(junction.outline)), junction.id)
+    for edge in roads.edges:
+        if used := [lane_area(lane) for lane in edge.lanes if lane.use in ("drive", "bike", "park")]:
+            fields = {"is_intersection": False}
+            polygons += _areas("road_segment", shapely.union_all(used), edge.id, fields)
     return [*polygons, *_lanes(roads)], _dividers(roads)
 
 
-def _areas(layer: str, area: BaseGeometry, name: str = "") -> list[MapPolygon]:
+def _areas(
+    layer: str, area: BaseGeometry, name: str = "", fields: Mapping[str, Any] = MappingProxyType({})
+) -> list[MapPolygon]:
     def points(ring: shapely.LinearRing) -> np.ndarray:
         return np.asarray(ring.coords)[:-1, :2]
 
     return [
-        MapPolygon(layer, f"{name}#{i}", points(part.exterior), tuple(points(hole) for hole in part.interiors))
+        MapPolygon(
+            layer, f"{name}#{i}", points(part.exterior), tuple(points(hole) for hole in part.interiors), fields=fields
+        )
         for i, part in enumerate(polygons_of(area))
     ]
 
@@ -113,10 +129,7 @@ def _lanes(roads: RoadMap) -> list[MapPolygon]:
         polygons.append(MapPolygon("lane_connector", _name(way), outline, (), way.via, (way.to_lane,)))
     known = {polygon.name for polygon in polygons if polygon.layer == "lane_connector"}
     return [
-        MapPolygon(p.layer, p.name, p.outline, p.holes, p.centre, tuple(f for f in p.followers if f in known), p.fields)
-        if p.layer == "lane"
-        else p
-        for p in polygons
+        replace(p, followers=tuple(f for f in p.followers if f in known)) if p.layer == "lane" else p for p in polygons
     ]
 
 
@@ -163,17 +176,10 @@ def _mask(ground: Ground, shift: np.ndarray, size: tuple[float, float]) -> Bool[
 
 
 def _moved(polygon: MapPolygon, shift: np.ndarray) -> MapPolygon:
+    holes = tuple(hole + shift for hole in polygon.holes)
     centre = None if polygon.centre is None else polygon.centre + shift
-    return MapPolygon(
-        polygon.layer,
-        polygon.name,
-        polygon.outline + shift,
-        tuple(hole + shift for hole in polygon.holes),
-        centre,
-        polygon.followers,
-        polygon.fields,
-    )
+    return replace(polygon, outline=polygon.outline + shift, holes=holes, centre=centre)
 
 
 def _line(line: MapLine, shift: np.ndarray) -> MapLine:
-    return MapLine(line.layer, line.name, line.points + shift, line.fields)
+    return replace(line, points=line.points + shift)

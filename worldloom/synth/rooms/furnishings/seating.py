@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from worldloom.synth.rooms.finishes import Taste, cloth_finish
 from worldloom.synth.rooms.furnishings.soft import cushion, leaning
-from worldloom.synth.shapes import Number, box, cylinder, joined, moved, slab, tube, turned
+from worldloom.synth.shapes import Number, box, cylinder, joined, slab, tube, turned
 from worldloom.synth.world import Material, Part, Thing
 
 Group = tuple[Thing, ...]
@@ -322,11 +322,3 @@ def theatre_seat(taste: Taste, dark: Material) -> Thing:
             joined([slab((-0.22, s * 0.25 - 0.02, 0), (-0.1, s * 0.25 + 0.02, 0.6), dark) for s in (-1, 1)]),
         ),
     )
-
-
-def bean_bag(dice: random.Random, taste: Taste) -> Thing:
-    """A bean bag."""
-    r = dice.uniform(0.36, 0.46)
-    low = cushion((2 * r, 2 * r, 0.42), (0, 0, 0.21), taste.accent, 0.7)
-    back = moved(cushion((0.42, 1.5 * r, 0.7), (0, 0, 0), taste.accent, 0.8), turned(pitch=-0.5), (-0.45 * r, 0, 0.46))
-    return Thing("bean bag", "chair", (joined([low, back], True),))
