@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from worldloom.errors import InputError, require
-from worldloom.synth.soup import Soup, soup_from_things
+from worldloom.synth.soup import Soup, TwoSoups, soup_from_things
 from worldloom.synth.world import SEMANTICS, SKY, Material, Thing, World
 
 CHUNK = 1 << 16  # rays at a time: few enough to stay in the cache, many enough to hide Python
@@ -136,11 +136,11 @@ class Caster:
         soup = self.soup
         unit = torch.nn.functional.normalize(directions[at].float(), dim=-1)
         far = origins[at].double() + hits.distance[at, None].double() * _unit(directions[at].double())
-        face_normal = soup.planes[face, :3].float()
+        face_normal = soup.planes_of(face)[:, :3].float()
         behind = (face_normal * unit).sum(-1, keepdim=True) > 0
         face_normal = torch.where(behind, -face_normal, face_normal)
         normal = self._shading_normal(face, hits.barycentric[at], face_normal, unit)
-        thing, material = soup.thing[face], soup.material[face]
+        thing, material = soup.thing_of(face), soup.material_of(face)
         albedo = soup.colour[material]
         textured = soup.patterned
         if textures == "ground":
@@ -175,9 +175,9 @@ class Caster:
         )
 
     @cached_property
-    def soup(self) -> Soup:
+    def soup(self) -> TwoSoups:
         """All triangles with their materials: those that stand, then those that move."""
-        return self._static.soup.followed_by(self._moving.soup)
+        return TwoSoups(self._static.soup, self._moving.soup)
 
     def in_chunks(self, num: int, work: Callable[[int, int], None], size: int = CHUNK) -> None:
         """Call work(start, stop) for the pieces of range(num), on as many threads as the caster has."""
@@ -221,7 +221,7 @@ class Caster:
         found = face >= 0
         if not self.soup.num_faces:
             return np.zeros(len(o)), face, np.zeros((len(o), 2))
-        plane = self.soup.planes.numpy()[np.where(found, face, 0)]
+        plane = self.soup.planes_of(torch.from_numpy(face).clamp(min=0)).numpy()
         normal, offset = plane[:, :3], plane[:, 3]
         towards = _dot(normal, unit)
         height = offset - _dot(normal, o.astype(np.float64))
@@ -240,10 +240,10 @@ class Caster:
     ) -> Float[Tensor, "n 3"]:
         """Normals on the ray's side; those of smooth parts are interpolated."""
         soup = self.soup
-        at = soup.smooth[face].nonzero()[:, 0]
+        at = soup.smooth_of(face).nonzero()[:, 0]
         if not len(at):
             return face_normal
-        corners = soup.vertex_normals[soup.faces[face[at]].long()]  # n 3 3
+        corners = soup.corner_normals_of(face[at])
         u, v = barycentric[at].unbind(-1)
         weights = torch.stack([1 - u - v, u, v], -1)
         normal = torch.nn.functional.normalize((weights[..., None] * corners).sum(1), dim=-1)
@@ -330,7 +330,7 @@ def _groups(numbers: Int[Tensor, " n"], wanted: Tensor) -> list[tuple[int, Int[T
 
 def _painted(
     pattern: Callable[..., Tensor],
-    soup: Soup,
+    soup: TwoSoups,
     material: Material,
     thing: Int[Tensor, " n"],
     points: Float[Tensor, "n 3"],
@@ -340,7 +340,7 @@ def _painted(
     thing_from_world = soup.thing_from_world[thing]  # n 3 4, float64
     local = (thing_from_world[:, :, :3] @ points[..., None])[..., 0] + thing_from_world[:, :, 3]
     rotation = soup.world_from_thing[thing][:, :, :3]
-    normals = torch.nn.functional.normalize((rotation.mT @ soup.planes[face, :3][..., None])[..., 0], dim=-1)
+    normals = torch.nn.functional.normalize((rotation.mT @ soup.planes_of(face)[:, :3, None])[..., 0], dim=-1)
     # To the micrometre: on a face that lies in a border between two cells of the pattern, noise would pick the cell.
     albedo = pattern((local * 1e6).round().div(1e6).float(), normals.float())
     if albedo.shape != points.shape:

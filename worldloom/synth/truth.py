@@ -36,7 +36,14 @@ class Truth:
     sky: Bool[Tensor, "h w"]  # nothing but sky; also false where a fisheye lens shows nothing
 
 
-def render_truth(caster: Caster, view: View, seed: int = 0, paths: int | None = None, supersample: int = 1) -> Truth:
+def render_truth(
+    caster: Caster,
+    view: View,
+    seed: int = 0,
+    paths: int | None = None,
+    supersample: int = 1,
+    shared_light: bool | None = None,
+) -> Truth:
     """Truth of a view, with a quickly lit picture: `path_trace` makes a better one.
 
     The sun and its shadows are exact. All other light, occluded by what is around as it is, comes from a few paths for
@@ -45,6 +52,7 @@ def render_truth(caster: Caster, view: View, seed: int = 0, paths: int | None = 
 
     Args:
         paths: for each point where light is gathered; by default 4 of a large picture, up to 32 of a small one.
+        shared_light: gather light once for each four pixels; by default in large pictures only.
         supersample: rgb alone is the mean over so many x so many rays for each pixel; 1 is the ray in the middle.
     Raises:
         InputError: if paths or supersample is below 1, or the view is a batch of cameras.
@@ -60,7 +68,8 @@ def render_truth(caster: Caster, view: View, seed: int = 0, paths: int | None = 
         values = values if bool(first.shown.all()) else torch.where(shown, values, empty)
         return values.T.reshape(-1, height, width) if values.ndim == 2 else values.reshape(height, width)
 
-    diffuse, gloss = _gathered(caster, view, first, paths, seed)
+    shared = height * width > _MANY if shared_light is None else shared_light
+    diffuse, gloss = _gathered(caster, view, first, paths, seed, 2 if shared else 1)
     radiance = image(_shaded(caster, first, diffuse, gloss))
     if supersample > 1:
         offsets = (torch.arange(supersample, dtype=torch.float64) + 0.5) / supersample - 0.5
@@ -104,11 +113,10 @@ def _shaded(
 
 
 def _gathered(
-    caster: Caster, view: View, first: Look, paths: int | None, seed: int
+    caster: Caster, view: View, first: Look, paths: int | None, seed: int, step: int
 ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
     """Diffuse light other than the sun's own, and gloss, for every pixel."""
     height, width = view.size
-    step = 2 if height * width > _MANY else 1
     rows, columns = -(-height // step), -(-width // step)
     paths = paths or min(max(_PATHS // (rows * columns), 4), 32)
     order = tiled(rows, columns)

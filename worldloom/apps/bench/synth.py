@@ -47,7 +47,8 @@ def _ray_rows(quick: bool) -> list[Row]:
     scenes: Any = require("embreex.rtcore_scene", "synth", "casting rays into worlds")
     meshes: Any = require("embreex.mesh_construction", "synth", "casting rays into worlds")
     bare = scenes.EmbreeScene(rtcore.EmbreeDevice())
-    vertices, faces = caster.soup.vertices.float().numpy(), caster.soup.faces.int().numpy()
+    soup = caster.soup.first
+    vertices, faces = soup.vertices.float().numpy(), soup.faces.numpy()
     meshes.TriangleMesh(bare, vertices, faces)
     rows = []
     for metric, d, goal in (("rays_per_s", directions, ">= 4e6"), ("random_rays_per_s", scattered, "")):

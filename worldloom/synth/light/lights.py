@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from worldloom.synth.light.octahedron import cell_directions, cell_from_directio
 from worldloom.synth.light.sky import Sky
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
+_EMITTERS: WeakKeyDictionary[Caster, "Emitters"] = WeakKeyDictionary()
 _SIDE = 256  # of the sky's table: cells of about 0.45 degrees
 
 
@@ -80,15 +82,20 @@ def sky_table(sky: Sky) -> SkyTable:
 
 
 def emitters(caster: Caster) -> Emitters:
-    """All triangles of the caster's world whose material shines."""
+    """All triangles of the caster's world whose material shines; kept as long as the caster, for its other views."""
+    if caster not in _EMITTERS:
+        _EMITTERS[caster] = _emitters(caster)
+    return _EMITTERS[caster]
+
+
+def _emitters(caster: Caster) -> Emitters:
     soup = caster.soup
-    shines = (soup.emission @ torch.from_numpy(LUMINANCE) > 0)[soup.material] if len(soup.materials) else None
-    which = torch.zeros(0, dtype=torch.int64) if shines is None else shines.nonzero()[:, 0]
-    corners = (soup.vertices[soup.faces[which].long()] - torch.from_numpy(caster.centre)).numpy()  # e 3 3
+    which = soup.shining
+    corners = (soup.corners_of(which) - torch.from_numpy(caster.centre)).numpy()  # e 3 3
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=-1) / 2
     keep = area > 0
     which, corners, area = which[torch.from_numpy(keep)], corners[keep], area[keep]
-    radiance = soup.emission[soup.material[which]].numpy().reshape(-1, 3)
+    radiance = soup.emission[soup.material_of(which)].numpy().reshape(-1, 3)
     power = area * (radiance @ LUMINANCE)
     urn = _urn(power)
     density = (np.bincount(urn, minlength=len(power)) / max(len(urn), 1) / area).astype(np.float32)
@@ -96,7 +103,7 @@ def emitters(caster: Caster) -> Emitters:
     density_of_face[which.numpy()] = density
     return Emitters(
         np.ascontiguousarray(corners.transpose(1, 2, 0).astype(np.float32)),
-        columns(soup.planes[which, :3].float().numpy()),
+        soup.normal_columns_of(which.numpy()),
         columns(radiance),
         urn,
         density,

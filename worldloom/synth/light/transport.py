@@ -86,9 +86,7 @@ class Transport:
         self.sun_direction = np.array(sky.towards_sun, np.float32)
         self.sun = np.array(sky.sun, np.float32)
         self.guide: Guide | None = None
-        soup = caster.soup
-        self.face_normals = columns(soup.planes[:, :3].float().numpy())
-        self.materials = soup.material.numpy().astype(np.int32)
+        self.soup = soup = caster.soup
         self.colours, self.emission = columns(soup.colour.numpy()), columns(soup.emission.numpy())
         kinds = [_SUN] * bool(self.sun.max() > 0) + [_LAMPS] * bool(len(self.emitters))
         self.kinds = tuple(kinds + [_SKY] * (self.sky.contrast > _EVEN_SKY))
@@ -108,10 +106,10 @@ class Transport:
         hit = np.flatnonzero(face >= 0)
         if len(hit) < _ENCLOSED * len(face):
             return
-        normal = picked(self.face_normals, face[hit])
+        normal = self.soup.normal_columns_of(face[hit])
         normal *= np.where(dot(normal, picked(direction, hit)) > 0, np.float32(-1), np.float32(1))
         position = picked(start, hit) + t[hit] * picked(direction, hit)
-        colour, ones = picked(self.colours, self.materials[face[hit]]), np.ones(len(hit), np.float32)
+        colour, ones = picked(self.colours, self.soup.material_numbers_of(face[hit])), np.ones(len(hit), np.float32)
         seen = Points(position, normal, normal, normal, colour, ones, 0 * ones)
         places = Points(
             *(
@@ -329,7 +327,7 @@ class Transport:
             if not len(hit):
                 break
             face, alive, through, direction = face[hit], alive[hit], picked(through, hit), picked(direction, hit)
-            normal = picked(self.face_normals, face)
+            normal = self.soup.normal_columns_of(face)
             towards = dot(normal, direction)
             if len(self.emitters):
                 shining = np.flatnonzero((self.emitters.density_of_face[face] > 0) & (towards < 0))
@@ -338,13 +336,15 @@ class Transport:
                     per_angle = self.emitters.density_of_face[face[shining]] * t[hit][shining] ** 2 / cosine
                     per_angle *= np.float32(_LAMP_RAYS) if bounce == 1 else self._odds
                     own = share * density[hit][shining]
-                    light = picked(self.emission, self.materials[face[shining]]) * (own / (own + per_angle))
+                    light = picked(self.emission, self.soup.material_numbers_of(face[shining])) * (
+                        own / (own + per_angle)
+                    )
                     add_at(radiance, alive[shining], _bounded(picked(through, shining) * light, bounce))
             if bounce == self.max_bounces:
                 break
             position = picked(position, hit) + t[hit] * direction
             normal *= np.where(towards > 0, np.float32(-1), np.float32(1))
-            through *= picked(self.colours, self.materials[face])
+            through *= picked(self.colours, self.soup.material_numbers_of(face))
             position = self._lifted(position, normal)
             if self.kinds:
                 self._lit_on_the_way(position, normal, through, alive, radiance, rng)

@@ -77,7 +77,7 @@ def lidar_sweep(
     reflector = torch.zeros_like(hits.found)
     if caster.soup.num_faces:
         kinds = torch.tensor([is_reflector(material) for material in caster.soup.materials])
-        reflector = kinds[caster.soup.material[hits.face.clamp(min=0)]] & hits.found
+        reflector = kinds[caster.soup.material_of(hits.face.clamp(min=0))] & hits.found
     reflectance = _reflectance(surface, cosine, reflector)
     shadow, own = _own_car_shadow(rig, directions)
     back = hits.found & ~shadow & (distance > model.min_range) & (distance < model.max_range)

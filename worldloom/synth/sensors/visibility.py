@@ -38,7 +38,7 @@ def visible_shares(
         origins.append(eye.expand_as(points))
         directions.append(points - eye)
     hits = caster.cast(torch.cat(origins), torch.cat(directions))
-    met = torch.where(hits.found, caster.soup.thing[hits.face.clamp(min=0)], -1).view(len(instances), NUM_AIMS)
+    met = torch.where(hits.found, caster.soup.thing_of(hits.face.clamp(min=0)), -1).view(len(instances), NUM_AIMS)
     return (met == instances[:, None]).double().mean(-1).float()
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from worldloom.ops.voxel_rays import mark_points
-from worldloom.synth.soup import Soup
+from worldloom.synth.soup import Soup, TwoSoups
 from worldloom.synth.voxels.surface_points import surface_points
 from worldloom.synth.voxels.voxel_priority import LABEL_OF_SEMANTIC, RANK_OF_LABEL
 
@@ -36,8 +36,7 @@ class Cloud:
         self, ranks: UInt8[Tensor, "x y z"], hit: UInt8[Tensor, "x y z"], voxel_from_world: Float[Tensor, "4 4"]
     ) -> None:
         """Put the points into a frame's grid: the highest rank of each voxel, and 1 where a beam ended."""
-        mark_points(ranks, self.points, self.ranks, voxel_from_world[:3])
-        mark_points(hit, self.points, self.hit.view(torch.uint8), voxel_from_world[:3])
+        mark_points(ranks, self.points, self.ranks, voxel_from_world[:3], flagged=(hit, self.hit))
 
 
 class StaticLayer:
@@ -110,9 +109,9 @@ def joined_clouds(clouds: Iterable[Cloud]) -> Cloud:
     )
 
 
-def labels_on(soup: Soup, face: Int[Tensor, " n"], points: Float[Tensor, "n 3"]) -> UInt8[Tensor, " n"]:
+def labels_on(soup: Soup | TwoSoups, face: Int[Tensor, " n"], points: Float[Tensor, "n 3"]) -> UInt8[Tensor, " n"]:
     """Occ3D labels of points on faces of a soup; things that are many things at once are asked place by place."""
-    thing = soup.thing[face]
+    thing = soup.thing_of(face)
     semantic = soup.semantic[thing]
     for number in soup.mapped.nonzero()[:, 0].tolist():
         at = (thing == number).nonzero()[:, 0]
