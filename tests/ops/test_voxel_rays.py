@@ -7,7 +7,7 @@ import torch
 
 from worldloom.errors import InputError
 from worldloom.ops.sparse.backend import native_module
-from worldloom.ops.voxel_rays import look, mark_points
+from worldloom.ops.voxel_rays import look, look_from_each, mark_points
 
 ENGINES = ["torch", pytest.param("native", marks=pytest.mark.skipif(native_module() is None, reason="not built"))]
 SHAPE = (13, 9, 7)
@@ -131,6 +131,21 @@ def test_engines_agree_bit_for_bit(isa: str, density: float, monkeypatch: pytest
         assert torch.equal(results[0][1], results[1][1])
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_several_eyes_see_what_each_sees_alone(engine: str) -> None:
+    generator = torch.Generator().manual_seed(11)
+    grid = torch.rand(SHAPE, generator=generator) < 0.1
+    eyes = torch.rand(3, 3, generator=generator, dtype=torch.float64) * 9 - 1
+    cells = [torch.randperm(grid.numel(), generator=generator)[:count] for count in (200, 0, 37)]
+    together, alone = torch.zeros_like(grid), torch.zeros_like(grid)
+    looks = look_from_each(grid, eyes, cells, together, pierce=1, backend=engine)
+    for place, some, seen in zip(eyes, cells, looks, strict=True):
+        assert torch.equal(seen, look(grid, place, some, alone, pierce=1, backend=engine))
+    assert torch.equal(together, alone)
+    with pytest.raises(InputError, match="each of 3 eyes, got 2"):
+        look_from_each(grid, eyes, cells[:2], backend=engine)
+
+
 def supported_isas() -> list[str]:
     native = native_module()
     order = ["scalar", "avx2", "avx512"]
@@ -159,10 +174,13 @@ def test_points_raise_their_voxels(engine: str) -> None:
     points = torch.tensor([[0.1, 0.1, 0.1], [0.4, 0.4, 0.4], [1.9, 1.4, 0.9], [2.0, 0.0, 0.0], [-0.01, 0, 0]])
     values = torch.tensor([3, 2, 7, 9, 9], dtype=torch.uint8)
     double = torch.tensor([[2.0, 0, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0]])
-    mark_points(best, points, values, double, backend=engine)
+    flagged, flags = torch.zeros_like(best), torch.tensor([False, True, False, True, True])
+    mark_points(best, points, values, double, backend=engine, flagged=(flagged, flags))
     expected = torch.zeros_like(best)
     expected[0, 0, 0], expected[3, 2, 1] = 3, 7
     assert torch.equal(best, expected)
+    assert flagged.nonzero().tolist() == [[0, 0, 0]]  # by the point of the smaller value
+    assert flagged.max() == 1
 
 
 @pytest.mark.skipif(native_module() is None, reason="the extension is not built")
@@ -173,9 +191,11 @@ def test_marked_points_agree_bit_for_bit() -> None:
     turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
     affine = torch.cat([turn, torch.full((3, 1), 8.0, dtype=torch.float64)], 1)
     grids = [torch.zeros(16, 15, 14, dtype=torch.uint8) for _ in range(2)]
-    for grid, engine in zip(grids, ("torch", "native"), strict=True):
-        mark_points(grid, points, values, affine, backend=engine)
+    flagged = [torch.zeros_like(grid) for grid in grids]
+    for grid, second, engine in zip(grids, flagged, ("torch", "native"), strict=True):
+        mark_points(grid, points, values, affine, backend=engine, flagged=(second, values > 250))
     assert torch.equal(grids[0], grids[1])
+    assert torch.equal(flagged[0], flagged[1])
 
 
 @pytest.mark.parametrize(

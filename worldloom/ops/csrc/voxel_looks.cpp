@@ -106,17 +106,6 @@ WL_INLINE void start(const LookTask& task, int64_t wanted, Walks& walks, int l) 
   if (task.wall[cell] && enter > 0.0) --walks.rest[l];
 }
 
-WL_INLINE Whole wall_at(const LookTask& task, Whole cell) {
-  typedef uint32_t Words __attribute__((vector_size(kVector * sizeof(uint32_t))));
-#if defined(WL_ISA_avx512)
-  const Words words = (Words)_mm512_mask_i64gather_epi32(_mm256_setzero_si256(), 0xff, (__m512i)(cell >> 5), task.bits, 4);
-#else
-  Words words;
-  for (int l = 0; l < kVector; ++l) words[l] = task.bits[cell[l] >> 5];
-#endif
-  return __builtin_convertvector(words, Whole) >> (cell & 31) & 1;
-}
-
 template <class T>
 WL_INLINE T load(const void* from) {
   T value;
@@ -124,7 +113,72 @@ WL_INLINE T load(const void* from) {
   return value;
 }
 
-// One step of eight walks that have not ended; how many may still go on is in the returned mask.
+#if defined(WL_ISA_avx512)
+
+// Takes steps until all walks have ended; the number of rows of `path` that were written. Row k holds the free voxels
+// that the walks were in after step k, -1 for none.
+template <bool carve>
+WL_INLINE int64_t walk(const LookTask& task, Walks& walks, int32_t* path) {
+  const __m512d never = _mm512_set1_pd(kNever), one = _mm512_set1_pd(1.0);
+  const __m512i unit = _mm512_set1_epi64(1), low = _mm512_set1_epi64(31);
+  __m512d next[kVectors][3], left[kVectors][3];
+  __m512i cell[kVectors], total[kVectors], rest[kVectors];
+  __mmask8 going[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    const int from = v * kVector;
+    for (int a = 0; a < 3; ++a)
+      next[v][a] = _mm512_load_pd(walks.next[a] + from), left[v][a] = _mm512_load_pd(walks.left[a] + from);
+    cell[v] = _mm512_load_si512(walks.cell + from), total[v] = _mm512_load_si512(walks.total + from);
+    rest[v] = _mm512_load_si512(walks.rest + from);
+    going[v] = _mm512_cmpgt_epi64_mask(total[v], _mm512_setzero_si512());
+    going[v] &= _mm512_cmpge_epi64_mask(rest[v], _mm512_setzero_si512());
+  }
+  int64_t rows = 1;
+  for (int more = 1; more; ++rows) {
+    more = 0;
+    for (int v = 0; v < kVectors; ++v) {
+      __m512d* n = next[v];
+      __mmask8 turn[3];
+      turn[0] = _mm512_mask_cmp_pd_mask(going[v], n[0], n[1], _CMP_LE_OQ);
+      turn[0] = _mm512_mask_cmp_pd_mask(turn[0], n[0], n[2], _CMP_LE_OQ);
+      turn[1] = _mm512_mask_cmp_pd_mask(going[v] & ~turn[0], n[1], n[2], _CMP_LE_OQ);
+      turn[2] = going[v] & ~turn[0] & ~turn[1];
+      for (int a = 0; a < 3; ++a) {
+        const int from = v * kVector;
+        cell[v] = _mm512_mask_add_epi64(cell[v], turn[a], cell[v], _mm512_load_si512(walks.step[a] + from));
+        left[v][a] = _mm512_mask_sub_pd(left[v][a], turn[a], left[v][a], one);
+        n[a] = _mm512_mask_add_pd(n[a], turn[a], n[a], _mm512_load_pd(walks.delta[a] + from));
+        n[a] = _mm512_mask_mov_pd(n[a], _mm512_mask_cmp_pd_mask(turn[a], left[v][a], one, _CMP_LT_OQ), never);
+      }
+      const __m256i words = _mm512_mask_i64gather_epi32(
+          _mm256_setzero_si256(), going[v], _mm512_srli_epi64(cell[v], 5), task.bits, 4);
+      const __m512i bit = _mm512_sllv_epi64(unit, _mm512_and_si512(cell[v], low));
+      const __mmask8 wall = _mm512_mask_test_epi64_mask(going[v], _mm512_cvtepu32_epi64(words), bit);
+      if (carve) {
+        const __m512i free_cell = _mm512_mask_mov_epi64(_mm512_set1_epi64(-1), going[v] & ~wall, cell[v]);
+        _mm256_storeu_si256((__m256i*)(path + rows * kLookLanes + v * kVector), _mm512_cvtepi64_epi32(free_cell));
+      }
+      rest[v] = _mm512_mask_sub_epi64(rest[v], wall, rest[v], unit);
+      total[v] = _mm512_mask_sub_epi64(total[v], going[v], total[v], unit);
+      going[v] = _mm512_mask_cmpgt_epi64_mask(going[v], total[v], _mm512_setzero_si512());
+      going[v] = _mm512_mask_cmpge_epi64_mask(going[v], rest[v], _mm512_setzero_si512());
+      more |= going[v];
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) _mm512_store_si512(walks.rest + v * kVector, rest[v]);
+  return rows;
+}
+
+#else
+
+WL_INLINE Whole wall_at(const LookTask& task, Whole cell) {
+  typedef uint32_t Words __attribute__((vector_size(kVector * sizeof(uint32_t))));
+  Words words;
+  for (int l = 0; l < kVector; ++l) words[l] = task.bits[cell[l] >> 5];
+  return __builtin_convertvector(words, Whole) >> (cell & 31) & 1;
+}
+
+// One step of some walks that have not ended; how many may still go on is in the returned mask.
 template <bool carve>
 WL_INLINE Whole advance(const LookTask& task, Walks& walks, int from, int32_t* path) {
   Whole total = load<Whole>(walks.total + from), rest = load<Whole>(walks.rest + from);
@@ -160,14 +214,25 @@ WL_INLINE Whole advance(const LookTask& task, Walks& walks, int from, int32_t* p
 }
 
 WL_INLINE bool any(Whole mask) {
-#if defined(WL_ISA_avx512)
-  return _mm512_test_epi64_mask((__m512i)mask, (__m512i)mask) != 0;
-#else
   int64_t all = 0;
   for (int l = 0; l < kVector; ++l) all |= mask[l];
   return all != 0;
-#endif
 }
+
+// Takes steps until all walks have ended; the number of rows of `path` that were written. Row k holds the free voxels
+// that the walks were in after step k, -1 for none.
+template <bool carve>
+WL_INLINE int64_t walk(const LookTask& task, Walks& walks, int32_t* path) {
+  int64_t rows = 1;
+  for (bool more = true; more; ++rows) {
+    Whole going = Whole{};
+    for (int v = 0; v < kVectors; ++v) going |= advance<carve>(task, walks, v * kVector, path + rows * kLookLanes);
+    more = any(going);
+  }
+  return rows;
+}
+
+#endif
 
 template <bool carve>
 WL_INLINE void look_through(const LookTask& task, int64_t begin, int64_t end, int32_t* path) {
@@ -178,12 +243,7 @@ WL_INLINE void look_through(const LookTask& task, int64_t begin, int64_t end, in
       start(task, task.cells[first + (l < lanes ? l : 0)], walks, l);
       if (carve) path[l] = walks.total[l] >= 0 && !task.wall[walks.cell[l]] ? static_cast<int32_t>(walks.cell[l]) : -1;
     }
-    int64_t rows = 1;
-    for (bool more = true; more; ++rows) {
-      Whole going = Whole{};
-      for (int v = 0; v < kVectors; ++v) going |= advance<carve>(task, walks, v * kVector, path + rows * kLookLanes);
-      more = any(going);
-    }
+    const int64_t rows = walk<carve>(task, walks, path);
     for (int l = 0; l < lanes; ++l) {
       const bool seen = walks.rest[l] >= 0;
       task.seen[first + l] = seen;

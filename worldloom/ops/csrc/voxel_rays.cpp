@@ -40,9 +40,13 @@ const LookKernels& kernels() {
   }
 }
 
-// Bit i of the result is byte i, which is 0 or 1.
-std::vector<uint32_t> packed(const uint8_t* bytes, int64_t num) {
-  std::vector<uint32_t> bits((num + 31) / 32);
+// Bit i of `bits` is set to byte i, which is 0 or 1.
+void pack(In<uint8_t, 1> from, Out<uint32_t, 1> to) {
+  const int64_t num = from.shape(0);
+  require(static_cast<int64_t>(to.shape(0)) == (num + 31) / 32, "expected one word for 32 bytes");
+  const uint8_t* bytes = from.data();
+  uint32_t* bits = to.data();
+  std::fill(bits, bits + to.shape(0), 0u);
   int64_t i = 0;
   for (; i + 8 <= num; i += 8) {
     uint64_t eight = 0;
@@ -51,14 +55,14 @@ std::vector<uint32_t> packed(const uint8_t* bytes, int64_t num) {
     bits[i >> 5] |= static_cast<uint32_t>(eight * 0x0102040810204080ull >> 56) << (i & 31);
   }
   for (; i < num; ++i) bits[i >> 5] |= static_cast<uint32_t>(bytes[i]) << (i & 31);
-  return bits;
 }
 
 constexpr int64_t kLooksPerTask = 2048;
 
 // seen[i] = 1 where the eye sees voxel cells[i]; the free voxels on the way to those are set to 1 in `crossed`.
-void look(In<uint8_t, 3> blocked, In<double, 1> eye, In<int64_t, 1> cells, Out<uint8_t, 1> seen, Out<uint8_t, 3> crossed,
-          bool carve, int64_t pierce, int threads) {
+// `bits` are those of `blocked`, packed.
+void look(In<uint8_t, 3> blocked, In<uint32_t, 1> bits, In<double, 1> eye, In<int64_t, 1> cells, Out<uint8_t, 1> seen,
+          Out<uint8_t, 3> crossed, bool carve, int64_t pierce, int threads) {
   LookTask task{};
   for (int a = 0; a < 3; ++a) task.shape[a] = static_cast<int64_t>(blocked.shape(a));
   task.stride[2] = 1;
@@ -79,10 +83,10 @@ void look(In<uint8_t, 3> blocked, In<double, 1> eye, In<int64_t, 1> cells, Out<u
   task.pierce = pierce;
   for (int64_t i = 0; i < num; ++i)
     require(task.cells[i] >= 0 && task.cells[i] < num_cells, "cells must lie in the grid");
+  require(static_cast<int64_t>(bits.shape(0)) == (num_cells + 31) / 32, "expected the bits of blocked");
   const LookKernels& isa = kernels();
   nb::gil_scoped_release free_python;
 
-  const std::vector<uint32_t> bits = packed(task.wall, num_cells);
   task.bits = bits.data();
   threads = std::max(threads, 1);
   const int64_t scratch_size = longest_walk(task) * kLookLanes;
@@ -92,15 +96,19 @@ void look(In<uint8_t, 3> blocked, In<double, 1> eye, In<int64_t, 1> cells, Out<u
   });
 }
 
-// best[voxel] = max over the points in it of their value; points are carried into voxel units by the affine map first.
-void mark_points(In<float, 2> points, In<uint8_t, 1> values, In<double, 2> voxel_from_points, Out<uint8_t, 3> best) {
+// best[voxel] = max over the points in it of their value, any[voxel] that of their flags; points are carried into voxel
+// units by the affine map first.
+void mark_points(In<float, 2> points, In<uint8_t, 1> values, In<uint8_t, 1> flags, In<double, 2> voxel_from_points,
+                 Out<uint8_t, 3> best, Out<uint8_t, 3> any) {
   const int64_t num = points.shape(0);
   require(points.shape(1) == 3 && static_cast<int64_t>(values.shape(0)) == num, "points and values must be [n, 3], [n]");
+  require(static_cast<int64_t>(flags.shape(0)) == num, "flags must be [n]");
+  for (int a = 0; a < 3; ++a) require(any.shape(a) == best.shape(a), "any must be shaped as best");
   require(voxel_from_points.shape(0) == 3 && voxel_from_points.shape(1) == 4, "the affine map must be [3, 4]");
   const int64_t sx = best.shape(0), sy = best.shape(1), sz = best.shape(2);
   const float* p = points.data();
-  const uint8_t* v = values.data();
-  uint8_t* to = best.data();
+  const uint8_t *v = values.data(), *f = flags.data();
+  uint8_t *to = best.data(), *flagged = any.data();
   double m[12];
   std::copy(voxel_from_points.data(), voxel_from_points.data() + 12, m);
   nb::gil_scoped_release free_python;
@@ -113,8 +121,9 @@ void mark_points(In<float, 2> points, In<uint8_t, 1> values, In<double, 2> voxel
     if (!(y >= 0.0 && y < static_cast<double>(sy))) continue;
     const double z = ((m[8] * px + m[9] * py) + m[10] * pz) + m[11];
     if (!(z >= 0.0 && z < static_cast<double>(sz))) continue;
-    uint8_t& cell = to[(static_cast<int64_t>(x) * sy + static_cast<int64_t>(y)) * sz + static_cast<int64_t>(z)];
-    cell = std::max(cell, v[i]);
+    const int64_t cell = (static_cast<int64_t>(x) * sy + static_cast<int64_t>(y)) * sz + static_cast<int64_t>(z);
+    to[cell] = std::max(to[cell], v[i]);
+    flagged[cell] = std::max(flagged[cell], f[i]);
   }
 }
 
@@ -122,10 +131,11 @@ void mark_points(In<float, 2> points, In<uint8_t, 1> values, In<double, 2> voxel
 
 void bind_voxel_rays(nb::module_& m) {
   using namespace nb::literals;
-  m.def("look", &look, "blocked"_a.noconvert(), "eye"_a.noconvert(), "cells"_a.noconvert(), "seen"_a.noconvert(),
-        "crossed"_a.noconvert(), "carve"_a, "pierce"_a, "threads"_a);
-  m.def("mark_points", &mark_points, "points"_a.noconvert(), "values"_a.noconvert(), "voxel_from_points"_a.noconvert(),
-        "best"_a.noconvert());
+  m.def("pack", &pack, "bytes"_a.noconvert(), "bits"_a.noconvert());
+  m.def("look", &look, "blocked"_a.noconvert(), "bits"_a.noconvert(), "eye"_a.noconvert(), "cells"_a.noconvert(),
+        "seen"_a.noconvert(), "crossed"_a.noconvert(), "carve"_a, "pierce"_a, "threads"_a);
+  m.def("mark_points", &mark_points, "points"_a.noconvert(), "values"_a.noconvert(), "flags"_a.noconvert(),
+        "voxel_from_points"_a.noconvert(), "best"_a.noconvert(), "any"_a.noconvert());
 }
 
 }  // namespace wl

@@ -4,6 +4,7 @@ All coordinates are in voxels: voxel i spans [i, i + 1) on each axis. Voxels are
 """
 
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
 
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -40,15 +41,35 @@ def look(
             or the backend is unknown.
         MissingExtra: if backend "native" was asked for and is not built.
     """
-    if not bool(eye.isfinite().all()):
-        raise InputError(f"expected a finite eye, got {eye.tolist()}")
-    if len(cells) and not 0 <= int(cells.min()) <= int(cells.max()) < blocked.numel():
-        raise InputError(f"expected cells of {blocked.numel()} voxels, got {int(cells.min())}..{int(cells.max())}")
+    return look_from_each(blocked, eye[None], [cells], crossed, pierce, backend)[0]
+
+
+def look_from_each(
+    blocked: Bool[Tensor, "x y z"],
+    eyes: Float[Tensor, "k 3"],
+    cells: Sequence[Int64[Tensor, " _"]],
+    crossed: Bool[Tensor, "x y z"] | None = None,
+    pierce: int = 0,
+    backend: str = "auto",
+) -> list[Bool[Tensor, " _"]]:
+    """As `look` from several eyes, each at cells of its own; `crossed` is that of all.
+
+    Raises:
+        InputError: as `look`, or if there are not as many lists of cells as eyes.
+        MissingExtra: as `look`.
+    """
+    if len(cells) != len(eyes):
+        raise InputError(f"expected cells for each of {len(eyes)} eyes, got {len(cells)} lists")
+    if not bool(eyes.isfinite().all()):
+        raise InputError(f"expected finite eyes, got {eyes.tolist()}")
+    for some in cells:
+        if len(some) and not 0 <= int(some.min()) <= int(some.max()) < blocked.numel():
+            raise InputError(f"expected cells of {blocked.numel()} voxels, got {int(some.min())}..{int(some.max())}")
     if crossed is not None and (crossed.shape != blocked.shape or not crossed.is_contiguous()):
         raise InputError(f"expected contiguous crossed of shape {tuple(blocked.shape)}, got {tuple(crossed.shape)}")
     if pierce < 0:
         raise InputError(f"expected pierce of at least 0, got {pierce}")
-    return _engine(backend).look(blocked, eye.double(), cells, crossed, pierce)
+    return _engine(backend).look_from_each(blocked, eyes.double(), cells, crossed, pierce)
 
 
 def mark_points(
@@ -57,16 +78,19 @@ def mark_points(
     values: UInt8[Tensor, " n"],
     voxel_from_points: Float[Tensor, "3 4"],
     backend: str = "auto",
+    flagged: tuple[UInt8[Tensor, "x y z"], Bool[Tensor, " n"]] | None = None,
 ) -> None:
     """Raise each voxel of `best`, in place, to the largest value among the points that the affine map puts into it.
 
+    Args:
+        flagged: a second grid and a flag for each point; voxels that get a point with a flag are set to 1 in it.
     Raises:
-        InputError: if `best` is not contiguous, or the backend is unknown.
+        InputError: if a grid is not contiguous, or the backend is unknown.
         MissingExtra: if backend "native" was asked for and is not built.
     """
-    if not best.is_contiguous():
+    if not best.is_contiguous() or (flagged is not None and not flagged[0].is_contiguous()):
         raise InputError("expected a contiguous grid to mark points in")
-    _engine(backend).mark_points(best, points.float(), values, voxel_from_points.double())
+    _engine(backend).mark_points(best, points.float(), values, voxel_from_points.double(), flagged)
 
 
 def _engine(backend: str) -> ModuleType:

@@ -1,18 +1,31 @@
 """The torch twin: all looks take a step at once, by the very arithmetic of csrc/voxel_rays.cpp."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 
-def look(
+def look_from_each(
+    blocked: Bool[Tensor, "x y z"],
+    eyes: Float[Tensor, "k 3"],
+    cells: Sequence[Int64[Tensor, " _"]],
+    crossed: Bool[Tensor, "x y z"] | None,
+    pierce: int,
+) -> list[Bool[Tensor, " _"]]:
+    """As `worldloom.ops.voxel_rays.look_from_each`."""
+    return [_look(blocked, eye, some, crossed, pierce) for eye, some in zip(eyes, cells, strict=True)]
+
+
+def _look(
     blocked: Bool[Tensor, "x y z"],
     eye: Float[Tensor, " 3"],
     cells: Int64[Tensor, " n"],
     crossed: Bool[Tensor, "x y z"] | None,
     pierce: int,
 ) -> Bool[Tensor, " n"]:
-    """As `worldloom.ops.voxel_rays.look`."""
+    """What one eye sees."""
     wall = blocked.flatten()
     size = torch.tensor(blocked.shape)
     stride = torch.tensor([blocked.shape[1] * blocked.shape[2], blocked.shape[2], 1])
@@ -89,6 +102,7 @@ def mark_points(
     points: Float[Tensor, "n 3"],
     values: UInt8[Tensor, " n"],
     voxel_from_points: Float[Tensor, "3 4"],
+    flagged: tuple[UInt8[Tensor, "x y z"], Bool[Tensor, " n"]] | None,
 ) -> None:
     """As `worldloom.ops.voxel_rays.mark_points`."""
     px, py, pz = points.double().unbind(1)
@@ -97,3 +111,6 @@ def mark_points(
     x, y, z = at[inside].long().unbind(1)
     cell = (x * best.shape[1] + y) * best.shape[2] + z
     best.view(-1).scatter_reduce_(0, cell, values[inside], "amax")
+    if flagged is not None:
+        grid, flags = flagged
+        grid.view(-1)[cell[flags[inside]]] = 1

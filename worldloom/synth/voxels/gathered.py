@@ -1,7 +1,7 @@
 """All that the LiDAR of one drive has met: what stands, and the sides of those who move."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,25 +71,28 @@ class GatheredDrive:
         others = others[(others - here).norm(dim=1) <= reach]
         return torch.cat([here[None], others])
 
-    def users(self, frame: int) -> Iterator[tuple[PlacedUser, Bool[Tensor, " n"]]]:
-        """Who is in the labels of a frame, and which points of its cloud some beam of the drive could reach."""
+    def users(self, frame: int, near: Callable[[PlacedUser], bool]) -> Iterator[tuple[PlacedUser, Bool[Tensor, " n"]]]:
+        """Who of those `near` is in the labels of a frame, and which points of its cloud some beam could reach."""
         here = self._frame_eyes[frame]
         close = (self._standing_places - here).norm(dim=1) < self._gathering.returns.max_range
         for number in (close & self._standing_seen.any(0)).nonzero()[:, 0].tolist():
             user = self._standing[number]
+            if not near(user):
+                continue
             if ("standing", number, None) not in self._sides_seen:
                 eyes = self._eyes[self._standing_seen[:, number]]
                 self._sides_seen["standing", number, None] = self._sides(user, user.world_from_user[None], eyes)
             yield user, self._sides_seen["standing", number, None]
         first, last = max(frame - self._gathering.lingering, 0), frame + self._gathering.lingering + 1
-        for user, number in users_at(self._drive, frame):
-            if not bool(self._seen[first:last, number].any()):
+        lingering = self._seen[first:last].any(0).tolist()
+        for user, number in self._there[frame]:
+            if not lingering[number] or not near(user):
                 continue
             key = ("moving", number, pose_of(user.kind, user.phase))
             if key not in self._sides_seen:
                 frames = self._seen[:, number].nonzero()[:, 0]
                 body = self._drive.users[number]
-                world_from_user = body.trajectory.world_from_actor[frames].double()
+                world_from_user = body.trajectory.world_from_actor[frames].double()  # a copy: indexed by a tensor
                 world_from_user[:, :3, 3] -= world_from_user[:, :3, 2] * body.extent[2] / 2
                 self._sides_seen[key] = self._sides(user, world_from_user, self._frame_eyes[frames])
             yield user, self._sides_seen[key]
@@ -108,10 +111,11 @@ class GatheredDrive:
         self._sides_seen: dict[tuple[str, int, float | None], Tensor] = {}
         reach = self._gathering.returns.max_range
         t, drive = len(self._drive), self._drive
+        self._there = [users_at(drive, frame) for frame in range(t)]
         self._seen = torch.zeros(t, len(drive.users), dtype=torch.bool)
         eyes, crowns, radii, where = [], [], [], []
         for frame in range(t):
-            for user, number in users_at(drive, frame):
+            for user, number in self._there[frame]:
                 eyes.append(self._frame_eyes[frame])
                 crowns.append(_crown(user))
                 radii.append(_radius(user))
@@ -134,7 +138,8 @@ def users_at(drive: Drive, frame: int) -> list[tuple[PlacedUser, int]]:
     placed = []
     for number, user in enumerate(drive.users):
         if bool(user.trajectory.present[frame]):
-            world_from_user = user.trajectory.world_from_actor[frame].double()
+            # The drive's own pose stays as it is, whatever its precision.
+            world_from_user = user.trajectory.world_from_actor[frame].double().clone()
             world_from_user[:3, 3] -= world_from_user[:3, 2] * user.extent[2] / 2
             placed.append((PlacedUser(user.kind, user.variant, float(user.phase[frame]), world_from_user), number))
     return placed

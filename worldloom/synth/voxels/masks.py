@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from worldloom.geometry import GROUND, VoxelGrid, apply, invert
-from worldloom.ops.voxel_rays import look
+from worldloom.ops.voxel_rays import look_from_each
 from worldloom.synth.sensors.rig import MountedCamera, Rig
 from worldloom.synth.voxels.voxel_priority import RANK_OF_LABEL
 
@@ -46,7 +46,9 @@ class SensorMasks:
         lift = torch.tensor([0.0, 0.0, ground_z])
         centres = grid.centres().reshape(-1, 3)
         self._in_view = [_in_view(centres - lift, camera) for camera in rig.cameras.values()]
-        self._cameras = [self._voxels(camera.ego_from_cam[:3, 3] + lift) for camera in rig.cameras.values()]
+        self._cameras = self._voxels(
+            torch.stack([camera.ego_from_cam[:3, 3] + lift for camera in rig.cameras.values()])
+        )
 
     def of(
         self, ranks: UInt8[Tensor, "x y z"], hit: Bool[Tensor, "x y z"], eyes: Float[Tensor, "k 3"]
@@ -70,9 +72,10 @@ class SensorMasks:
         """Those of the known voxels that some camera sees: in its view, and little enough occupied in between."""
         cells = known.flatten().nonzero()[:, 0]
         result = torch.zeros(known.numel(), dtype=torch.bool)
-        for eye, in_view in zip(self._cameras, self._in_view, strict=True):
-            at = cells[in_view[cells]]
-            result[at] |= look(occupied, eye, at, pierce=self.rules.pierce)
+        in_view = [cells[in_view[cells]] for in_view in self._in_view]
+        looks = look_from_each(occupied, self._cameras, in_view, pierce=self.rules.pierce)
+        for at, seen in zip(in_view, looks, strict=True):
+            result[at[seen]] = True
         return result.view_as(known)
 
     def _crossed(
@@ -80,22 +83,25 @@ class SensorMasks:
     ) -> Bool[Tensor, "x y z"]:
         """Free voxels between the eyes and those targets that they see within the rules' reach."""
         cells = targets.flatten().nonzero()[:, 0]
-        centres = self._centre(cells)
+        x, y, z = self._centre(cells)
         reach2 = (self.rules.reach / self.grid.voxel_size) ** 2
         low, high = (math.sin(math.radians(angle)) for angle in self.rules.elevation_deg)
+        places, in_reach = self._voxels(eyes), []
+        for eye_x, eye_y, eye_z in places.float().tolist():
+            across2 = (x - eye_x) ** 2 + (y - eye_y) ** 2
+            near = (across2 < reach2).nonzero()[:, 0]
+            up = z[near] - eye_z
+            distance2 = across2[near] + up**2
+            rise = up / distance2.sqrt()
+            in_reach.append(cells[near[(distance2 < reach2) & (rise > low) & (rise < high)]])
         crossed = torch.zeros_like(occupied)
-        for eye in self._voxels(eyes):
-            away = centres - eye.float()
-            distance2 = (away * away).sum(1)
-            rise = away[:, 2] / distance2.sqrt()
-            look(occupied, eye, cells[(distance2 < reach2) & (rise > low) & (rise < high)], crossed)
+        look_from_each(occupied, places, in_reach, crossed)
         return crossed
 
-    def _centre(self, cells: Tensor) -> Float[Tensor, "n 3"]:
-        """Centres of voxels given by their flat index, in voxels."""
+    def _centre(self, cells: Tensor) -> list[Float[Tensor, " n"]]:
+        """Centres of voxels given by their flat index, in voxels, axis by axis."""
         _, y, z = self.grid.shape
-        i, j, k = cells // (y * z), cells // z % y, cells % z
-        return torch.stack([i, j, k], 1).float() + 0.5
+        return [at.float() + 0.5 for at in (cells // (y * z), cells // z % y, cells % z)]
 
     def _voxels(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         return (points.double() - torch.tensor(self.grid.origin, dtype=torch.float64)) / self.grid.voxel_size

@@ -59,9 +59,8 @@ class UserCloud(NamedTuple):
         """Put the points, or those seen, into a frame's grid. Only what is seen was hit."""
         points = self.points if seen is None else self.points[seen]
         values = torch.full((len(points),), self.rank, dtype=torch.uint8)
-        mark_points(ranks, points, values, voxel_from_user[:3])
-        if seen is not None:
-            mark_points(hit, points, torch.ones_like(values), voxel_from_user[:3])
+        flags = torch.full((len(points),), seen is not None)
+        mark_points(ranks, points, values, voxel_from_user[:3], flagged=(hit, flags))
 
 
 def user_cloud(kind: str, variant: int, phase: float | int) -> UserCloud:

@@ -192,10 +192,13 @@ def voxelized_frames(
         voxel_from_world = voxelizer.voxel_from_world(drive.world_from_ego[frame])
         ranks, hit = voxelizer.blank()
         gathered.static.mark(ranks, hit, voxel_from_world)
-        for user, seen in gathered.users(frame):
+
+        def near(user: PlacedUser, voxel_from_world: Tensor = voxel_from_world) -> bool:
+            return voxelizer.near(voxel_from_world @ user.world_from_user.double())
+
+        for user, seen in gathered.users(frame, near):
             voxel_from_user = voxel_from_world @ user.world_from_user.double()
-            if voxelizer.near(voxel_from_user):
-                user_cloud(user.kind, user.variant, user.phase).mark(ranks, hit, voxel_from_user, seen)
+            user_cloud(user.kind, user.variant, user.phase).mark(ranks, hit, voxel_from_user, seen)
         if not as_sensed:
             voxelizer.mark_complete(ranks, voxel_from_world, [user for user, _ in users_at(drive, frame)])
         eyes = apply(grid_from_world, gathered.eyes_near(frame, masks.rules.drive, masks.rules.eye_spacing))
