@@ -209,8 +209,12 @@ def _crowded(floor: Floor, edge: object, u: Number, half: Number) -> bool:
 def light_room(floor: Floor, room: Room, taste: Taste, dice: random.Random) -> None:
     """Lamps at the ceiling: one where there is most air, rows where a room is large or for work."""
     x0, y0, x1, y1 = room.bounds
-    on = dice.random() < 0.7
-    power = dice.uniform(1.5, 4.5) if on else 0.0
+    number = floor.plan.rooms.index(room)
+    panes = (o for o in floor.plan.openings if o.kind == "window" and number in o.rooms)
+    glass = sum(pane.width * (pane.top - pane.bottom) for pane in panes)
+    # Nobody sits in the dark: lamps are off only by day, in rooms with an eighth of their floor in windows.
+    off = dice.random() > 0.7 and (glass > room.area / 8 or room.knee is not None)
+    power = 0.0 if off else dice.uniform(1.5, 4.5)
     work = room.use in ("office", "lecture", "library", "corridor", "kitchen", "stairwell") and dice.random() < 0.7
     high = room.height > 3.9 and room.gallery is None
     if room.use in ("factory", "gym") or (high and dice.random() < 0.5):
