@@ -62,8 +62,9 @@ class Caster:
             raise InputError(f"expected num_threads of at least 1, got {num_threads}")
         self.world = world
         self.num_threads = num_threads or torch.get_num_threads()
-        self.centre = _centre(world.things)
-        self._static = _Scene(soup_from_things(world.things), self.centre)
+        soup = soup_from_things(world.things)
+        self.centre = _centre(soup)
+        self._static = _Scene(soup, self.centre)
         self._moving = _Scene(soup_from_things(()), self.centre)
 
     def with_moving(self, things: Sequence[Thing]) -> "Caster":
@@ -287,19 +288,12 @@ class _Scene:
         return self._scene.run(origins, directions, query="OCCLUDED", dists=limits) >= 0
 
 
-def _centre(things: Sequence[Thing]) -> np.ndarray:
-    """The middle of the world's box: float32 is finest about its origin."""
-    soup = [
-        part.vertices.double() @ thing.world_from_thing[:3, :3].double().T + thing.world_from_thing[:3, 3].double()
-        for thing in things
-        for part in thing.parts
-        if len(part.vertices)
-    ]
-    if not soup:
+def _centre(soup: Soup) -> np.ndarray:
+    """The middle of the box about all triangles: float32 is finest about its origin."""
+    if not soup.num_faces:
         return np.zeros(3)
-    low = torch.stack([v.amin(0) for v in soup]).amin(0)
-    high = torch.stack([v.amax(0) for v in soup]).amax(0)
-    return ((low + high) / 2).numpy()
+    vertices = soup.vertices.numpy()
+    return (vertices.min(0) + vertices.max(0)) / 2
 
 
 def _checked(origins: Tensor, directions: Tensor) -> tuple[np.ndarray, np.ndarray]:

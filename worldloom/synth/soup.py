@@ -12,6 +12,8 @@ from torch import Tensor
 from worldloom.errors import InputError
 from worldloom.synth.world import SEMANTICS, Material, Thing
 
+_AT_ONCE = 1 << 16  # vertices placed together
+
 
 @dataclass(frozen=True)
 class Soup:
@@ -226,55 +228,109 @@ def soup_from_things(things: Sequence[Thing]) -> Soup:
     Raises:
         InputError: if a thing's vertices or pose are not finite, or its faces name vertices that are not there.
     """
-    vertices, normals, faces, owner, look, smooth = [], [], [], [], [], []
     numbers: dict[int, int] = {}  # id of a material -> its number
     materials: list[Material] = []
-    start = 0
+    shapes: dict[int, _Shape] = {}  # id of the parts -> what all things made of them share
+    placed: dict[int, list[int]] = {}  # id of the parts -> numbers of those things
     for i, thing in enumerate(things):
-        rotation, shift = thing.world_from_thing[:3, :3].double(), thing.world_from_thing[:3, 3].double()
-        for part in thing.parts:
-            if not len(part.faces):
-                continue
-            points = part.vertices.double() @ rotation.T + shift
-            if not bool(torch.isfinite(points).all()):
-                raise InputError(f"expected finite vertices and pose in {thing.name!r}, got NaN or infinity")
-            low, high = int(part.faces.min()), int(part.faces.max())
-            if low < 0 or high >= len(points):
-                raise InputError(f"expected faces of {thing.name!r} to name {len(points)} vertices, got {low}..{high}")
-            number = numbers.setdefault(id(part.material), len(materials))
-            if number == len(materials):
-                materials.append(part.material)
-            m = len(part.faces)
-            vertices.append(points.numpy())
-            normals.append(_vertex_normals(points, part.faces.long()) if part.smooth else np.zeros((len(points), 3)))
-            faces.append(part.faces.numpy() + start)
-            owner.append(np.full(m, i))
-            look.append(np.full(m, number))
-            smooth.append(np.full(m, part.smooth))
-            start += len(points)
+        key = id(thing.parts)
+        if key not in shapes:
+            shapes[key] = _shape(thing, numbers, materials)
+        placed.setdefault(key, []).append(i)
+    ours = [shapes[id(thing.parts)] for thing in things]
+    vertex_starts = np.cumsum([0, *(len(shape.vertices) for shape in ours)])
+    face_starts = np.cumsum([0, *(len(shape.faces) for shape in ours)])
+    vertices, normals = np.empty((vertex_starts[-1], 3)), np.zeros((vertex_starts[-1], 3), np.float32)
+    for key, members in placed.items():
+        shape, n = shapes[key], len(shapes[key].vertices)
+        step = max(1, _AT_ONCE // max(n, 1))
+        for first in range(0, len(members), step):
+            some = members[first : first + step]
+            points = _placed(shape.vertices, [things[i].world_from_thing for i in some])
+            bent = _vertex_normals(points, shape.smooth_faces) if len(shape.smooth_faces) else None
+            for k, i in enumerate(some):
+                vertices[vertex_starts[i] : vertex_starts[i] + n] = points[k]
+                if bent is not None:
+                    normals[vertex_starts[i] : vertex_starts[i] + n] = bent[k]
+    if not np.isfinite(vertices).all():
+        bad = int(np.flatnonzero(~np.isfinite(vertices).all(1))[0])
+        name = things[int(np.searchsorted(vertex_starts, bad, side="right")) - 1].name
+        raise InputError(f"expected finite vertices and pose in {name!r}, got NaN or infinity")
 
-    def table(pieces: list[np.ndarray], dtype: type, *shape: int) -> Tensor:
-        return torch.from_numpy(np.concatenate([np.zeros((0, *shape)), *pieces]).astype(dtype))
+    def joined(name: str, dtype: type, *rest: int) -> np.ndarray:
+        return np.concatenate([np.zeros((0, *rest), dtype), *(getattr(shape, name) for shape in ours)])
 
-    corners, triangles = table(vertices, np.float64, 3), table(faces, np.int32, 3)
+    counts = np.diff(face_starts)
+    triangles = joined("faces", np.int32, 3)
+    triangles += np.repeat(vertex_starts[:-1], counts)[:, None].astype(np.int32)
+    corners, faces = torch.from_numpy(vertices), torch.from_numpy(triangles)
     return Soup(
         tuple(things),
         tuple(materials),
         corners,
-        table(normals, np.float32, 3),
-        triangles,
-        _planes(corners, triangles),
-        table(owner, np.int64),
-        table(look, np.int64),
-        table(smooth, np.bool_),
+        torch.from_numpy(normals),
+        faces,
+        _planes(corners, faces),
+        torch.from_numpy(np.repeat(np.arange(len(things)), counts)),
+        torch.from_numpy(joined("material", np.int64)),
+        torch.from_numpy(joined("smooth", np.bool_)),
     )
 
 
-def _vertex_normals(points: Float[Tensor, "n 3"], faces: Int[Tensor, "m 3"]) -> np.ndarray:
-    """Mean of the faces around each vertex, weighted by their areas."""
-    a, b, c = points[faces].unbind(1)
+@dataclass(frozen=True)
+class _Shape:
+    """All parts of a thing as one mesh, in the thing's frame."""
+
+    vertices: np.ndarray  # n 3, float64
+    faces: np.ndarray  # m 3, int32
+    material: np.ndarray  # m, int64
+    smooth: np.ndarray  # m, bool
+    smooth_faces: Int[Tensor, "s 3"]
+
+
+def _shape(thing: Thing, numbers: dict[int, int], materials: list[Material]) -> _Shape:
+    """The shape of a thing; materials that are new get the next numbers."""
+    parts = [part for part in thing.parts if len(part.faces)]
+    vertices, faces, look, start = [np.zeros((0, 3))], [np.zeros((0, 3), np.int32)], [], 0
+    for part in parts:
+        triangles = part.faces.numpy()
+        low, high, n = int(triangles.min()), int(triangles.max()), len(part.vertices)
+        if low < 0 or high >= n:
+            raise InputError(f"expected faces of {thing.name!r} to name {n} vertices, got {low}..{high}")
+        number = numbers.setdefault(id(part.material), len(materials))
+        if number == len(materials):
+            materials.append(part.material)
+        vertices.append(part.vertices.numpy())
+        faces.append(triangles + start)
+        look.append(number)
+        start += n
+    counts = np.array([len(part.faces) for part in parts], np.int64)
+    triangles = np.concatenate(faces).astype(np.int32)
+    smooth = np.repeat(np.array([part.smooth for part in parts], bool), counts)
+    return _Shape(
+        np.concatenate(vertices).astype(np.float64),
+        triangles,
+        np.repeat(np.array(look, np.int64), counts),
+        smooth,
+        torch.from_numpy(triangles[smooth].astype(np.int64)),
+    )
+
+
+def _placed(vertices: np.ndarray, world_from_thing: Sequence[Tensor]) -> np.ndarray:
+    """Vertices (t, n, 3) in the world; summed by hand, as products of matrices round by how many there are."""
+    poses = torch.stack(list(world_from_thing)).double().numpy()[:, None]  # t 1 4 4
+    x, y, z = vertices.T[:, :, None]  # n 1
+    return x * poses[..., :3, 0] + y * poses[..., :3, 1] + z * poses[..., :3, 2] + poses[..., :3, 3]
+
+
+def _vertex_normals(points: np.ndarray, faces: Int[Tensor, "m 3"]) -> np.ndarray:
+    """Mean of the faces around each vertex (t, n, 3), weighted by their areas."""
+    there = torch.from_numpy(points)
+    a, b, c = (there.index_select(1, corner) for corner in faces.unbind(1))
     doubled = torch.linalg.cross(b - a, c - a)
-    total = torch.zeros_like(points).index_add_(0, faces.flatten(), doubled.repeat_interleave(3, 0))
+    total = torch.zeros_like(there)
+    for corner in faces.unbind(1):
+        total.index_add_(1, corner, doubled)
     return torch.nn.functional.normalize(total, dim=-1, eps=1e-300).numpy()
 
 

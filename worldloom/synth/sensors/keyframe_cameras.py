@@ -15,7 +15,7 @@ def camera_pictures(
     rig: Rig,
     width: int = 400,
     seed: int = 0,
-    paths: int | None = None,
+    paths: int = 6,
     supersample: int = 1,
 ) -> dict[str, Truth]:
     """One picture with its truth from each camera, by channel; the car that carries them is not seen.
@@ -23,12 +23,12 @@ def camera_pictures(
     Args:
         width: of every picture, in pixels; 1600 is the sensors' own.
         seed: of the light from the sky; pictures of one keyframe differ in it.
-        paths, supersample: care for light and edges, as `render_truth` takes them.
+        paths, supersample: care for light, which each four pixels share, and for edges, as `render_truth` takes them.
     """
     small = rig.scaled(width)
     generator = torch.Generator().manual_seed(seed)
     seeds = torch.randint(2**31, (len(small.cameras),), generator=generator).tolist()
     return {
-        channel: render_truth(caster, small.camera(channel, world_from_ego), own, paths, supersample)
+        channel: render_truth(caster, small.camera(channel, world_from_ego), own, paths, supersample, shared_light=True)
         for channel, own in zip(small.cameras, seeds, strict=True)
     }
