@@ -1,0 +1,149 @@
+"""`worldloom synth`: bad input, full disks, killed workers and resumed runs."""
+
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from worldloom.apps import cli, synth
+from worldloom.errors import InputError
+from worldloom.synth.scene_files import STANDARD, WORLD_FILE, SceneOptions, world_name
+from worldloom.synth.truth import Truth
+from worldloom.synth.truth_file import save_truth
+
+
+def write_wall(
+    folder: Path, progress: Callable[[float], None], kind: str, seed: int, options: SceneOptions = STANDARD
+) -> None:
+    """A world that costs nothing: a grey wall as many metres away as the seed."""
+    target = folder / world_name(kind, seed)
+    (target / "panoramas").mkdir(parents=True, exist_ok=True)
+    size = (8, 16)
+    ones, nowhere = torch.ones(size), torch.zeros(size, dtype=torch.bool)
+    rgb = torch.full((3, *size), 0.5)
+    thing = torch.zeros(size, dtype=torch.long)
+    truth = Truth(rgb, (seed + 1) * ones, None, rgb, rgb, ones, ones, thing, thing, nowhere)
+    save_truth(target / "panoramas/000", truth)
+    progress(0.5)
+    content = {"kind": kind, "seed": seed, "things": [], "num_triangles": 0}
+    (target / WORLD_FILE).write_text(json.dumps(content))
+
+
+def die(folder: Path, progress: Callable[[float], None], kind: str, seed: int, options: SceneOptions) -> None:
+    """As where the system is out of memory, half-way through the second world."""
+    if seed == 8:
+        target = folder / world_name(kind, seed)
+        target.mkdir()
+        (target / ".000.0badc0de.npz").write_text("half a fi")
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_wall(folder, progress, kind, seed, options)
+
+
+def fill_disk(folder: Path, progress: Callable[[float], None], kind: str, seed: int, options: SceneOptions) -> None:
+    if seed == 8:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder / "000.npz"))
+    write_wall(folder, progress, kind, seed, options)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Exit code of `worldloom synth ARGUMENTS`, and what it said."""
+    monkeypatch.setattr(sys, "argv", ["worldloom", "synth", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    code = stop.value.code
+    return (code if isinstance(code, int) else 0), capsys.readouterr().err
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files but report.json, which tells the time it took."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "report.json")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["castle", "--out", "x"], "castle"),
+        (["room"], "--out"),
+        (["room", "--out", "x", "--seed", "-1"], "got -1"),
+        (["room", "--out", "x", "--num-worlds", "0"], "got 0 and 0"),
+        (["room", "--out", "x", "--height", "1"], "panorama height from 2"),
+        (["room", "--out", "x", "--width", "0"], "got 512 and 0x0"),
+        (["room", "--out", "x", "--fov", "200"], "between 0 and 180 degrees, got 200"),
+        (["room", "--out", "x", "--fov", "nan"], "got nan"),
+        (["room", "--out", "x", "--samples", "-1"], "-1 samples"),
+        (["room", "--out", "x", "--views", "-2"], "-2 views"),
+        (["room", "--out", "x", "--num-workers", "0"], "--num-workers from 1"),
+        (["town", "--out", "x", "--minutes", "0"], "minutes above 0"),
+        (["town", "--out", "x", "--minutes", "-1"], "minutes above 0"),
+        (["town", "--out", "x", "--minutes", "nan"], "minutes above 0"),
+        (["town", "--out", "x", "--minutes", "inf"], "minutes above 0"),
+        (["town", "--out", "x", "--camera-width", "0"], "--camera-width from 16"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, monkeypatch, capsys, arguments: list[str], message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, said = run(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert message in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_kind_from_python(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a world of room, street, courtyard, field, got 'castle'"):
+        synth.make_worlds("castle", tmp_path / "x")
+
+
+def test_what_is_there_stays(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/letter").write_text("mine")
+    before = contents(tmp_path)
+    for arguments, message in (
+        (["file"], "got a file"),
+        (["folder"], "exists"),
+        (["folder", "--force"], "is not a worldloom result"),
+        (["file/x"], "cannot be written"),
+    ):
+        code, said = run(monkeypatch, capsys, "room", "--out", tmp_path / arguments[0], *arguments[1:])
+        assert code == 2
+        assert message in said
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("broken", [die, fill_disk])
+def test_resume_makes_the_same_bytes(tmp_path: Path, monkeypatch, capsys, broken: Callable) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "größer als eins"
+    monkeypatch.setattr(synth, "write_world", write_wall)
+    synth.make_worlds("room", whole, seed=7, num_worlds=3, num_workers=1)
+    monkeypatch.setattr(synth, "write_world", broken)
+    arguments = ["room", "--out", out, "--seed", 7, "--num-worlds", 3]
+    code, said = run(monkeypatch, capsys, *arguments, "--num-workers", 1)
+    assert code == 1
+    assert "go on with --resume" in said
+    assert ("SIGKILL" if broken is die else "No space left on device") in said
+    assert "Traceback" not in said
+    assert not out.exists()
+    monkeypatch.setattr(synth, "write_world", write_wall)
+    code, said = run(monkeypatch, capsys, "room", "--out", out, "--seed", 6, "--num-worlds", 3, "--resume")
+    assert code == 2
+    assert "had another request" in said
+    code, said = run(monkeypatch, capsys, *arguments, "--num-workers", 2, "--resume")
+    assert code == 0
+    assert contents(out) == contents(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "whole"]
+
+
+def test_without_sumo_the_extra_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "libsumo", None)
+    code, said = run(monkeypatch, capsys, "town", "--out", tmp_path / "town")
+    assert code == 2
+    assert "pip install 'worldloom[traffic]'" in said
+    assert not list(tmp_path.iterdir())
