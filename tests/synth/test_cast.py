@@ -1,8 +1,6 @@
 """Rays against spheres, planes and boxes whose answers are known in closed form."""
 
 import math
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -177,27 +175,6 @@ def test_threads_and_company_change_nothing():
     assert torch.equal(a.distance[some], c.distance)
     assert torch.equal(a.face[some], c.face)
     assert torch.equal(one.blocked(origins, directions, 3.0), three.blocked(origins, directions, 3.0))
-
-
-_DOUBLED = """
-import torch
-from worldloom.synth.cast import Caster
-from worldloom.synth.shapes import slab
-from worldloom.synth.light.sky import Sky
-from worldloom.synth.world import Material, Thing, World
-grey = [Material(str(i), (0.5, 0.5, 0.5)) for i in range(40)]
-slabs = [slab((-1 - i % 3, -1, -1), (1, 1, 1 + i % 2), grey[i]) for i in range(40)]
-things = tuple(Thing(str(i), "wall", (part,)) for i, part in enumerate(slabs))
-caster = Caster(World("room", 0, things, Sky((0., 0., 1.)), torch.zeros(1, 3)))
-d = torch.nn.functional.normalize(torch.randn(20000, 3, generator=torch.Generator().manual_seed(1)), dim=-1)
-print(caster.cast(-4 * d, d).face.mul(torch.arange(20000) % 1013).sum().item())
-"""
-
-
-def test_surfaces_in_one_place_give_the_same_answer_in_every_process(capsys: pytest.CaptureFixture[str]):
-    there = subprocess.run([sys.executable, "-c", _DOUBLED], capture_output=True, text=True, check=True).stdout
-    exec(_DOUBLED, {})
-    assert capsys.readouterr().out == there != ""
 
 
 def test_an_empty_world_is_all_sky():

@@ -42,8 +42,10 @@ def test_cameras_look_where_they_say(channel: str, yaw_deg: int) -> None:
 def test_scaling_keeps_what_is_seen() -> None:
     """A point falls on the same share of the picture at any width."""
     point = torch.tensor([0.3, -0.2, 2.0])
-    small = RIG.scaled(400)
+    small, odd = RIG.scaled(400), RIG.scaled(50)
     for channel, (ego_from_cam, K, (height, width)) in RIG.cameras.items():
+        assert odd.cameras[channel].size == (28, 50)  # 28.125 rows, rounded: the middle stays in the middle
+        assert odd.cameras[channel].K[:2, 2].tolist() == pytest.approx([25, 14])
         same, K_small, size = small.cameras[channel]
         assert size == (225, 400)
         assert torch.equal(same, ego_from_cam)

@@ -1,10 +1,6 @@
-"""Rooms can be walked through, seen from, and made again bit by bit."""
+"""Rooms can be walked through, seen from, and differ."""
 
-import hashlib
 import math
-import os
-import subprocess
-import sys
 from functools import cache
 
 import numpy as np
@@ -168,34 +164,6 @@ def test_worlds_are_rich() -> None:
     for seed in SEEDS:
         count = sum(len(part.faces) for thing in world(seed).things for part in thing.parts)
         assert 15_000 < count < 300_000
-
-
-_DIGEST = """
-import hashlib
-from worldloom.synth.rooms.room import make_room
-w, h = make_room(16), hashlib.sha256()
-for t in w.things:
-    h.update(t.name.encode() + t.world_from_thing.numpy().tobytes())
-    for p in t.parts:
-        h.update(p.vertices.numpy().tobytes() + p.faces.numpy().tobytes() + repr(p.material.colour).encode())
-h.update(w.stands.numpy().tobytes() + repr(w.sky.towards_sun).encode())
-print(h.hexdigest())
-"""
-
-
-def test_same_seed_same_bytes_in_any_process() -> None:
-    digests = [
-        subprocess.run(
-            [sys.executable, "-c", _DIGEST],
-            env={**os.environ, "PYTHONHASHSEED": text},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for text in ("1", "77")
-    ]
-    assert digests[0] == digests[1]
-    assert len(digests[0].strip()) == len(hashlib.sha256().hexdigest())
 
 
 @pytest.mark.parametrize(("seed", "kind"), [(-1, None), (0, "castle")])

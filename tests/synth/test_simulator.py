@@ -3,8 +3,6 @@
 import math
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,27 +12,21 @@ pytest.importorskip("shapely", reason="towns need the extra `synth`")
 
 import shapely
 
+from tests.synth.digests import of_state
 from worldloom.errors import InputError
 from worldloom.synth.towns.town import Town
 from worldloom.synth.traffic.counterfactuals import NEAR, Counterfactual, counterfactuals
 from worldloom.synth.traffic.drive import drive_town
 from worldloom.synth.traffic.ego import Action, Waypoint, drive_on, ego_footprint
 from worldloom.synth.traffic.footprints import corners
-from worldloom.synth.traffic.simulator import Simulator, Snapshot, State
+from worldloom.synth.traffic.simulator import Simulator, Snapshot
 from worldloom.synth.traffic.sumo import STEP, SumoError
 
 ACTIONS = (Action(1.0, 0.0), Action(-2.0, 0.03), Waypoint(1.5, 0.1), Action(2.0, -0.02))
 
 
-def everything(state: State) -> bytes:
-    facts = (state.time, state.ego, state.collisions, state.off_road, state.min_gap, state.progress, state.users.ids)
-    return repr((facts, state.time_to_collision)).encode() + b"".join(
-        tensor.numpy().tobytes() for tensor in (state.users.world_from_user, state.users.velocity, state.users.phase)
-    )
-
-
 def drive(simulator: Simulator) -> list[bytes]:
-    return [everything(simulator.step(action)) for action in ACTIONS]
+    return [of_state(simulator.step(action)) for action in ACTIONS]
 
 
 @pytest.fixture(scope="module")
@@ -60,36 +52,19 @@ def test_a_loaded_moment_goes_on_to_identical_bytes(small_town: Town, simulator:
     simulator.reset(4.0)
     simulator.step(Action(0.5, 0.01))
     snapshot = simulator.save()
-    before = everything(simulator.state())
+    before = of_state(simulator.state())
     ahead = drive(simulator)
     later = simulator.save()
     beyond = drive(simulator)
-    assert everything(simulator.load(snapshot)) == before
+    assert of_state(simulator.load(snapshot)) == before
     assert drive(simulator) == ahead
     simulator.load(later)  # its sleeping copy is gone: the actions are repeated
     assert drive(simulator) == beyond
     assert Snapshot.from_bytes(snapshot.to_bytes()) == snapshot
     assert len(later.to_bytes()) < 2000
     with Simulator(small_town, seed=5, density=2.0) as other:  # at the same time, and of another seed
-        assert everything(other.load(Snapshot.from_bytes(snapshot.to_bytes()))) == before
+        assert of_state(other.load(Snapshot.from_bytes(snapshot.to_bytes()))) == before
         assert drive(other) == ahead
-
-
-def test_a_snapshot_of_another_process(small_town: Town, simulator: Simulator) -> None:
-    script = (
-        f"import sys; sys.path[:0] = [{os.path.dirname(__file__)!r}]\n"
-        "from test_simulator import *\n"
-        "from worldloom.synth.towns.town import make_town\n"
-        "simulator = Simulator(make_town(0, 'grid', 200), seed=1, density=2.0)\n"
-        "simulator.reset(3.0); simulator.step(Action(1.0, 0.02))\n"
-        "snapshot = simulator.save().to_bytes()\n"
-        "print(snapshot.hex(), drive(simulator)[-1].hex()); simulator.close()"
-    )
-    environment = {**os.environ, "PYTHONHASHSEED": "99", "OMP_NUM_THREADS": "1"}
-    there = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    snapshot, last = (bytes.fromhex(word) for word in there.stdout.split())
-    simulator.load(Snapshot.from_bytes(snapshot))
-    assert drive(simulator)[-1] == last
 
 
 def test_the_ego_moves_by_the_kinematic_bicycle(simulator: Simulator) -> None:

@@ -9,6 +9,7 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, look_at, rotz
 from worldloom.synth.cast import Caster
+from worldloom.synth.light.exposure import develop
 from worldloom.synth.light.sky import Sky
 from worldloom.synth.shapes import box, ellipsoid, slab
 from worldloom.synth.truth import render_truth
@@ -138,6 +139,18 @@ def test_sun_lights_what_faces_it_and_the_rest_is_in_shade():
     assert front.rgb[:, 16, 16].min() > 0.4  # its azimuth is +90 degrees: the wall, lit
     assert behind.rgb[:, 16, 48].max() < 0.25
     assert behind.rgb[:, 30, 20].max() < 0.25
+
+
+def test_a_sunlit_plane_by_lamberts_law():
+    """Radiance is albedo * irradiance * cosine / pi where nothing else gives light."""
+    chalk = Material("chalk", (0.5, 0.4, 0.3), roughness=1.0)
+    floor = Thing("floor", "floor", (slab((-9, -9, -1.1), (9, 9, -1), chalk),))
+    sky = Sky((0.0, -0.6, 0.8), (2.0, 1.5, 1.0), DARK, DARK)
+    truth = render_truth(Caster(world(floor, sky=sky)), PanoramaView(torch.zeros(3), 16), paths=8)
+    radiance = torch.tensor([0.5 * 2.0, 0.4 * 1.5, 0.3 * 1.0]) * 0.8 / math.pi
+    expected = develop(radiance[:, None, None], world().exposure)[:, 0]
+    seen = truth.rgb[:, 14]
+    torch.testing.assert_close(seen, expected.expand_as(seen), atol=0.02, rtol=0)
 
 
 def test_same_seed_same_bits_whatever_the_threads():
