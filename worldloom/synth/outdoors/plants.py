@@ -378,13 +378,15 @@ def _coarse(
                 path = [_triple(start), _triple(start + 0.3 * tall * ahead * rng.uniform(0.7, 1.1))]
                 assembly.part(tube(path, [0.012 * tall, 0.002 * tall], wood, 4))
             return
-        assembly.part(ellipsoid((0.75 * wide * tall, 0.75 * wide * tall, half), (0, 0, middle), leaves, 9, 6))
-        for k in range(2):
-            turn = rng.uniform(0, 2 * np.pi) + np.pi * k
-            off = np.array([math.cos(turn), math.sin(turn)]) * 0.4 * wide * tall
-            size = wide * tall * rng.uniform(0.5, 0.65)
-            centre = (*off.tolist(), middle + rng.uniform(-0.3, 0.2) * half)
-            assembly.part(ellipsoid((size, size, min(size, 0.7 * half)), centre, leaves, 8, 5))
+        # Clumps with gaps between them, all through the crown: light and laser beams come some way into it.
+        clumps = 11
+        for k in range(clumps):
+            level = 2 * (k + 0.5) / clumps - 1  # from the crown's foot to its top
+            reach = math.sqrt(1 - level**2) * rng.uniform(0.35, 0.68) * wide * tall
+            size = wide * tall * rng.uniform(0.44, 0.6)
+            turn = 2.4 * k + rng.uniform(-0.3, 0.3)
+            centre = (reach * math.cos(turn), reach * math.sin(turn), middle + 0.85 * level * half)
+            assembly.part(ellipsoid((size, size, max(0.7 * size, 0.24 * half)), centre, leaves, 5, 3))
 
 
 def _cards(

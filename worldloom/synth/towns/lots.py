@@ -131,6 +131,11 @@ def _build_up(draft: _Draft) -> None:
         built = shapely.union_all([built, *(shape.buffer(0.5) for shape in draft.taken)])
         garden = garden.difference(built)
     seen = garden.intersection(draft.streets.buffer(22.0, quad_segs=2))
+    if style.name not in ("urban", "offices"):
+        # What grows along the street: of front gardens, road sides and the edges of parks.
+        belt = garden.intersection(draft.streets.buffer(5.0, quad_segs=2))
+        draft.placements += planted(belt, draft.flora, 2.4, 2.5 if style.paved else 9.0, rng, 12.0)
+        seen = seen.difference(belt)
     draft.placements += planted(seen, draft.flora, style.trees, style.bushes, rng)
     draft.placements += planted(garden.difference(seen), draft.flora, 0.6 * style.trees, 0.15 * style.bushes, rng)
 
@@ -293,6 +298,8 @@ def _fence_fronts(draft: _Draft, walk: _Walk, fronts: list[tuple[float, float, f
         if rng.uniform() < 0.2:
             continue
         kind, variant = str(rng.choice(draft.style.fences)), int(rng.integers(3))
+        if rng.uniform() < 0.35 * (draft.flora.leafy - 0.3):
+            kind = "tall_hedge"
         door = fronts[k][2] if fronts else (start + end) / 2
         for low, high in ((start, door - 1.3), (door + 1.3, end)):
             for at in np.arange(low, high - 2.0, 2.0):

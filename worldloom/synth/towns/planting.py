@@ -24,6 +24,7 @@ class Flora:
     street: str  # the kind along the streets
     kinds: tuple[str, ...]  # in gardens and parks
     autumn: float  # chance of a leaf tree's being yellow or red
+    leafy: float = 1.0  # how much grows, beside what grows in most towns
 
 
 def make_flora(seed: int) -> Flora:
@@ -32,7 +33,8 @@ def make_flora(seed: int) -> Flora:
     kinds = _SOUTHERN if rng.uniform() < 0.3 else _NORTHERN
     chosen = tuple(str(kind) for kind in rng.choice(kinds, 5, replace=False))
     street = str(rng.choice(("palm", "round") if kinds is _SOUTHERN else ("round", "poplar", "birch")))
-    return Flora(street, chosen, float(rng.choice([0.0, 0.1, 0.6], p=(0.4, 0.4, 0.2))))
+    autumn = float(rng.choice([0.0, 0.1, 0.6], p=(0.4, 0.4, 0.2)))
+    return Flora(street, chosen, autumn, float(rng.choice([0.3, 1.0, 1.6], p=(0.2, 0.4, 0.4))))
 
 
 @lru_cache(maxsize=512)
@@ -56,7 +58,7 @@ def a_tree(flora: Flora, rng: np.random.Generator, low: float = 5.0, high: float
 
 def a_bush(rng: np.random.Generator) -> Thing:
     """A bush."""
-    width, height = float(rng.choice([0.9, 1.4, 2.0])), float(rng.choice([0.7, 1.1, 1.6]))
+    width, height = float(rng.choice([0.9, 1.4, 2.0, 2.6])), float(rng.choice([0.7, 1.1, 1.6, 2.2]))
     return bush(int(rng.integers(4)), width, height)
 
 
@@ -78,9 +80,9 @@ def scattered(area: BaseGeometry, density: float, apart: float, rng: np.random.G
 def planted(
     area: BaseGeometry, flora: Flora, trees: float, bushes: float, rng: np.random.Generator, high: float = 14.0
 ) -> list[Placement]:
-    """Trees and bushes over an area, so many for each 100 m2; trunks keep 1.5 m from its edge."""
-    result = []
-    for xy in scattered(area.buffer(-1.5), trees, 4.0, rng):
+    """Trees and bushes over an area, so many for each 100 m2 in most towns; trunks keep 1.5 m from its edge."""
+    trees, bushes, result = trees * flora.leafy, bushes * flora.leafy, []
+    for xy in scattered(area.buffer(-1.5), trees, 3.5, rng):
         thing = a_tree(flora, rng, 4.0, high)
         result.append(Placement(thing, (float(xy[0]), float(xy[1])), float(rng.uniform(0, 6.28))))
     for xy in scattered(area.buffer(-0.6), bushes, 1.4, rng):

@@ -134,10 +134,10 @@ def _along(edge: Edge, row: _Row, lamps: tuple[float, float, float], flora: Flor
         at = row.length - rng.uniform(18, 24)
         row.put(bus_shelter(), at, side.verge + 0.9 if side.verge else 1.0, 3.0)
         row.put(sign("parking"), at + 3.8, 0.45, 0.3, math.pi / 2)
-    if side.verge or side.width > 2.8:
-        spacing = float(rng.choice([7.0, 9.0, 12.0]))
-        kept = rng.uniform(0.55, 1.0) if side.verge else rng.uniform(0.0, 0.9)
-        tall = float(rng.integers(8, 13))  # high enough for trucks to pass under the crowns
+    if side.verge or side.width > 2.2:
+        spacing = float(rng.choice([6.0, 7.5, 9.0]))
+        kept = flora.leafy * (rng.uniform(0.6, 1.0) if side.verge else rng.uniform(0.2, 0.9))
+        tall = float(rng.integers(8, 14))  # crowns begin at 2.5 to 4.5 m, on the carriageway's side above cars
         for at in np.arange(rng.uniform(4, 9), row.length - 6, spacing):
             if rng.uniform() < kept:
                 thing = tree(int(rng.integers(3)), flora.street, tall + float(rng.integers(-1, 2)), flora.autumn)
@@ -152,8 +152,8 @@ def _along(edge: Edge, row: _Row, lamps: tuple[float, float, float], flora: Flor
     for _ in range(rng.poisson(row.length / 14)):
         thing, inward, half, turn = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
         row.put(thing, float(rng.uniform(6, row.length - 6)), inward, half, turn)
-    if side.verge and rng.uniform() < 0.4:
-        for at in rng.uniform(4, row.length - 4, rng.poisson(row.length / 9)):
+    if side.verge and rng.uniform() < 0.6:
+        for at in rng.uniform(4, row.length - 4, rng.poisson(flora.leafy * row.length / 5)):
             row.put(a_bush(rng), float(at), side.verge / 2, 0.9)
     if rng.uniform() < 0.15:
         for at in np.arange(8, row.length - 8, 1.6):

@@ -263,7 +263,7 @@ def _dressed(bones: _Bones, rng: np.random.Generator) -> StreetPlan:
 
 def _section(rank: int, rng: np.random.Generator) -> tuple[tuple[Strip, ...], tuple[Strip, ...]]:
     """What lies across a two-way street, from the right edge to the axis: (along, back)."""
-    walk = Strip("walk", float(rng.uniform(2.4, 4.2 if rank == 3 else 3.2)))
+    walk = Strip("walk", float(rng.uniform(1.7, 3.6 if rank == 3 else 2.8)))
     verge = [Strip("verge", float(rng.uniform(1.3, 2.2)))] if rng.uniform() < (0.3, 0.3, 0.4)[rank - 1] else []
     bike = [Strip("bike", 1.6)] if rank == 3 and rng.uniform() < 0.5 else []
     median = [Strip("median", float(rng.uniform(0.8, 2.0)))] if rank == 3 and rng.uniform() < 0.5 else []
@@ -278,7 +278,7 @@ def _section(rank: int, rng: np.random.Generator) -> tuple[tuple[Strip, ...], tu
 
 def _one_way(rng: np.random.Generator) -> tuple[tuple[Strip, ...], tuple[Strip, ...]]:
     """A one-way street; on the left there is only a sidewalk, and perhaps parking."""
-    walk = Strip("walk", float(rng.uniform(2.2, 3.2)))
+    walk = Strip("walk", float(rng.uniform(1.7, 2.8)))
     right = [Strip("park", 2.2)] if rng.uniform() < 0.7 else []
     left = [Strip("park", 2.2)] if rng.uniform() < 0.6 else []
     lanes = 2 if rng.uniform() < 0.35 else 1
