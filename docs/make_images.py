@@ -11,8 +11,11 @@ from PIL import Image
 from worldloom.apps.drive import make_drive
 from worldloom.apps.page import serve
 from worldloom.apps.scene import make_scene
-from worldloom.geometry.io import load_image
+from worldloom.apps.synth import make_towns, make_worlds
+from worldloom.geometry.io import load_image, save_image
+from worldloom.render.caption import contact_sheet
 from worldloom.synth.samples import sample_clip_path, sample_panorama_path
+from worldloom.synth.scene_files import SceneOptions
 
 IMAGES = Path(__file__).parent / "images"
 BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --no-sandbox"
@@ -26,7 +29,20 @@ def main() -> None:
         _shrink(sample_panorama_path(), "panorama.jpg", 1024)
         _shrink(scene / "preview.png", "scene.jpg", 1024)
         _shrink(drive / "preview.png", "drive.jpg", 1400)
+        _worlds(Path(folder))
         _photograph_page(scene)
+
+
+def _worlds(folder: Path) -> None:
+    """One picture of each kind of world, and a scene of a town."""
+    options = SceneOptions(panorama_height=384, num_panoramas=1, num_views=0, samples=32)
+    pictures = []
+    for kind, seed in (("room", 103), ("street", 101), ("courtyard", 102), ("field", 100)):
+        made = make_worlds(kind, folder / kind, seed=seed, options=options).folder
+        pictures.append(load_image(next(made.glob("*/panoramas/000.png"))))
+    save_image(folder / "worlds.png", contact_sheet(pictures, columns=2))
+    _shrink(folder / "worlds.png", "worlds.jpg", 1400)
+    _shrink(make_towns(folder / "town", seed=7, minutes=0.3).folder / "preview.png", "town.jpg", 1400)
 
 
 def _shrink(source: Path, name: str, width: int) -> None:

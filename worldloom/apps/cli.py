@@ -105,7 +105,7 @@ Workers = Annotated[int | None, typer.Option(help="Processes; any number makes t
 def town(
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the first town and of all drives.")] = 0,
-    minutes: Annotated[float, typer.Option(help="Minutes of driving, in scenes of 20 s.")] = 2.0,
+    minutes: Annotated[float, typer.Option(help="Minutes of driving, rounded up to scenes of 20 s.")] = 2.0,
     lidar: Annotated[bool, typer.Option(help="Write LiDAR sweeps with a label for each point.")] = True,
     cameras: Annotated[bool, typer.Option(help="Write pictures of six cameras, the slowest part.")] = True,
     camera_width: Annotated[int, typer.Option(help="Columns of a camera's picture; 16:9.")] = 400,

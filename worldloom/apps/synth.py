@@ -29,6 +29,7 @@ from worldloom.synth.truth_file import load_truth
 from worldloom.synth.world import SEMANTICS
 
 MAX_WORLDS = 1_000_000
+MAX_SEED = 1_000_000_000
 _DARK = (0.10, 0.12, 0.15)
 
 
@@ -59,7 +60,9 @@ def make_worlds(
     """
     if kind not in MAKERS:
         raise InputError(f"expected a world of {', '.join(MAKERS)}, got {kind!r}")
-    check_counts(seed, num_worlds, "--num-worlds")
+    check_seed(seed)
+    if not 1 <= num_worlds <= MAX_WORLDS:
+        raise InputError(f"expected --num-worlds from 1 to {MAX_WORLDS}, got {num_worlds}")
     workers = check_workers(num_workers)
     for module in ("embreex", "shapely"):
         require(module, "synth", "making worlds")
@@ -80,9 +83,9 @@ def make_worlds(
     return SynthResult(out, json.loads((out / REPORT).read_text()))
 
 
-def check_counts(seed: int, count: int, name: str) -> None:
-    if seed < 0 or not 1 <= count <= MAX_WORLDS:
-        raise InputError(f"expected --seed of 0 or more and {name} from 1 to {MAX_WORLDS}, got {seed} and {count}")
+def check_seed(seed: int) -> None:
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"expected --seed from 0 to {MAX_SEED}, got {seed}")
 
 
 def check_workers(num_workers: int | None) -> int:
@@ -176,7 +179,7 @@ def make_towns(
     from worldloom.synth.dataset.observe import Sensors
     from worldloom.synth.dataset.scenes import merge_scenes, plan_scenes, write_scene
 
-    check_counts(seed, 1, "a count")
+    check_seed(seed)
     if picture_width is not None and not 16 <= picture_width <= 1600:
         raise InputError(f"expected --camera-width from 16 to 1600 pixels, got {picture_width}")
     workers = check_workers(num_workers)

@@ -1,6 +1,6 @@
-"""The two samples that ship with the package: a room's panorama and a drive through a street.
+"""The two samples that ship with the package: a room's panorama and a drive through a town.
 
-Both were made by `python -m worldloom.synth.samples OUT`; the same machine makes the same bytes again.
+Both were made by `python -m worldloom.synth.samples OUT`.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ _FOLDER = Path(__file__).parent
 
 
 def sample_panorama_path() -> Path:
-    """A furnished room as a panorama: 8-bit sRGB, taken 1.6 m above the floor."""
+    """A furnished room as a panorama, lit by path tracing: 8-bit sRGB."""
     return _FOLDER / "room.jpg"
 
 
@@ -19,5 +19,5 @@ def sample_panorama_truth_path() -> Path:
 
 
 def sample_clip_path() -> Path:
-    """Twenty frames (10 s) of a street in the Occ3D grid, as `geometry.io.load_clip` reads them."""
+    """Twenty frames (10 s) of a drive through a town in the Occ3D grid, as `geometry.io.load_clip` reads them."""
     return _FOLDER / "street.npz"

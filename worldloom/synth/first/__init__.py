@@ -1,1 +1,0 @@
-"""The first small generators: one room and one street from solids that are cast analytically."""
