@@ -22,7 +22,15 @@ def test_help_lists_what_is_built_and_nothing_else(
 ) -> None:
     assert call(monkeypatch, "--help") == 0
     commands = capsys.readouterr().out.split("Commands:")[1]
-    assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == ["scene", "drive", "app", "bench", "doctor", "demo"]
+    assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == [
+        "scene",
+        "drive",
+        "app",
+        "bench",
+        "doctor",
+        "demo",
+        "synth",
+    ]
 
 
 def test_the_version_is_the_package_s(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,7 @@ def routes(*lines: str) -> str:
     types = (
         '<vType id="car" vClass="passenger" length="4" minGap="2" sigma="0" speedFactor="1"/>'
         '<vType id="long" vClass="passenger" length="12" minGap="2" sigma="0" speedFactor="1"/>'
+        '<vType id="loyal" vClass="passenger" length="4" minGap="2" sigma="0" speedFactor="1" lcSpeedGain="0"/>'
         '<vType id="walker" vClass="pedestrian" length="0.4" minGap="0.5" speedFactor="1"/>'
         '<vType id="convoy" vClass="pedestrian" length="3" minGap="0.5" speedFactor="1"/>'
     )
@@ -96,7 +97,7 @@ def test_people_are_told_by_their_front_too(corner: bytes) -> None:
 
 
 def test_moved_vehicles_are_exactly_there_and_others_see_them(corner: bytes) -> None:
-    with Sumo(corner, routes(car("ego", 60), car("other", 20)), 0) as session:
+    with Sumo(corner, routes(car("ego", 60), car("other", 20, kind="loyal")), 0) as session:
         seen = {v.id: v for v in session.step(1)[0].vehicles}
         for _ in range(300):
             seen = {v.id: v for v in session.step(1, [Move("ego", 100.25, -1.5, 0.3)])[0].vehicles}
