@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 
 from worldloom.geometry import OCC3D_CLASSES, EgoPath
-from worldloom.synth.light.sky import Sky
+from worldloom.synth.relief import Relief
 from worldloom.synth.shapes import box
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.towns.ground import Ground, Sheet
-from worldloom.synth.towns.relief import Relief
 from worldloom.synth.towns.town import StandingUser, Town
 from worldloom.synth.traffic.drive import Drive, RoadUser
 from worldloom.synth.world import Material, Thing, World

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.outdoors import make_courtyard, make_field, make_street
 from worldloom.synth.rooms import make_room
 from worldloom.synth.shapes import slab
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.towns import Town, make_town
 from worldloom.synth.towns.roads import make_roads
 from worldloom.synth.traffic import Drive, drive_town

@@ -12,8 +12,8 @@ from worldloom.errors import InputError
 from worldloom.geometry import compose
 from worldloom.geometry.io.textured import save_textured_glb
 from worldloom.synth.bake import bake
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.shapes import box, ellipsoid, turned
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.world import Material, Part, Thing, World
 
 

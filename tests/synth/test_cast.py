@@ -10,8 +10,8 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry import compose
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.shapes import box, ellipsoid, slab, turned
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.world import SEMANTICS, SKY, Material, Part, Thing, World
 
 GREY = Material("grey", (0.5, 0.5, 0.5))

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.outdoors.assembly import Assembly, frame_at, triangle_count, within
 from worldloom.synth.outdoors.building_styles import building_style
 from worldloom.synth.outdoors.buildings import BUILDING_STYLES, building_height, make_building
 from worldloom.synth.outdoors.facades import pierce
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.world import Material, Part, Thing, World
 
 GREY = Material("grey", (0.5, 0.5, 0.5))

@@ -6,7 +6,8 @@ import shapely
 import torch
 
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.sky import Sky
+from worldloom.synth.relief import make_relief
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.towns.ground import (
     DRIVEABLE,
     KERB,
@@ -20,7 +21,6 @@ from worldloom.synth.towns.ground import (
     rings_of,
 )
 from worldloom.synth.towns.ground_mesh import ground_thing
-from worldloom.synth.towns.relief import make_relief
 from worldloom.synth.world import World
 
 

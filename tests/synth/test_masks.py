@@ -10,10 +10,11 @@ import torch
 
 from worldloom.errors import InputError
 from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, VoxelGrid
+from worldloom.synth.occ3d_labels import LABEL_OF_SEMANTIC
 from worldloom.synth.sensors.rig import nuscenes_like_rig
 from worldloom.synth.voxels.masks import MaskRules, SensorMasks
 from worldloom.synth.voxels.occupancy_statistics import occupancy_statistics, statistics_picture, statistics_table
-from worldloom.synth.voxels.voxel_priority import LABEL_OF_RANK, LABEL_OF_SEMANTIC, RANK_OF_LABEL
+from worldloom.synth.voxels.voxel_priority import LABEL_OF_RANK, RANK_OF_LABEL
 from worldloom.synth.world import SEMANTICS
 
 GRID = VoxelGrid((-12.0, -12.0, -1.0), 0.4, (60, 60, 16))

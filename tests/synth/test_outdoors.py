@@ -9,10 +9,10 @@ import torch
 
 from worldloom.geometry import apply
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.outdoors import make_courtyard, make_field, make_street
 from worldloom.synth.outdoors.assembly import triangle_count
 from worldloom.synth.outdoors.ground_zones import Terrain, Zone, grid_lines, kerbs, zoned_ground
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.world import Material, Thing, World
 
 MAKERS = {"street": make_street, "courtyard": make_courtyard, "field": make_field}

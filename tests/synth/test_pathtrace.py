@@ -10,8 +10,8 @@ from worldloom.errors import InputError
 from worldloom.geometry import Camera, compose, intrinsics, look_at
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.pathtrace import path_trace
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.shapes import box, ellipsoid, slab
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.views import PanoramaView
 from worldloom.synth.world import Material, Part, Thing, World
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from worldloom.synth.towns.relief import Relief, make_relief
+from worldloom.synth.relief import Relief, make_relief
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry import direction_from_pixel, directions, pixel_from_direction, solid_angles
 from worldloom.geometry.io.images import save_hdr
-from worldloom.synth.light.clouds import Clouds
-from worldloom.synth.light.daylight import KILO, Daylight
 from worldloom.synth.light.lights import sky_table
 from worldloom.synth.light.octahedron import cell_directions, direction_from_square, square_from_direction
-from worldloom.synth.light.sky import Sky, clear_sky, overcast_sky, random_sky, sky_from_file
-from worldloom.synth.light.sky_panorama import sky_panorama_from_image
+from worldloom.synth.skies.clouds import Clouds
+from worldloom.synth.skies.daylight import KILO, Daylight
+from worldloom.synth.skies.sky import Sky, clear_sky, overcast_sky, random_sky, sky_from_file
+from worldloom.synth.skies.sky_panorama import sky_panorama_from_image
 
 UP = torch.tensor([[0.0, 0.0, 1.0]])
 

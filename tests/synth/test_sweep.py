@@ -13,13 +13,13 @@ from torch import Tensor
 from worldloom.geometry import OCC3D_CLASSES, apply, compose, rotz
 from worldloom.geometry.io.lidar import load_lidar
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.road_users.catalogue import make_road_user
 from worldloom.synth.road_users.coachwork import reflector
 from worldloom.synth.sensors.keyframe_cameras import camera_pictures
 from worldloom.synth.sensors.rig import nuscenes_like_rig
 from worldloom.synth.sensors.sweep import OWN, LidarModel, Sweep, lidar_sweep
 from worldloom.synth.shapes import placed, slab
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.world import SEMANTICS, Material, Thing, World
 
 RIG = nuscenes_like_rig()

@@ -10,8 +10,8 @@ from worldloom.errors import InputError
 from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, look_at, rotz
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.exposure import develop
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.shapes import box, ellipsoid, slab
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.truth import render_truth
 from worldloom.synth.views import PanoramaView, View, pixel_centres, rays_through
 from worldloom.synth.world import SEMANTICS, SKY, Material, Thing, World

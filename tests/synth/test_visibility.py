@@ -6,9 +6,9 @@ from torch import Tensor
 
 from worldloom.geometry import look_at
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.sensors.visibility import visibility_level, visible_shares
 from worldloom.synth.shapes import slab
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.world import Material, Thing, World
 
 GREY = Material("grey", (0.5, 0.5, 0.5))

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldloom.geometry import OCC3D_CLASSES
-from worldloom.synth.light.sky import Sky
+from worldloom.synth.skies.sky import Sky
 
 Colour = tuple[float, float, float]  # linear RGB
 Pattern = Callable[[Float[Tensor, "n 3"], Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]  # (points, normals) -> albedo

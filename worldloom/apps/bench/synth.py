@@ -19,9 +19,9 @@ from worldloom.synth.dataset.observe import Sensors
 from worldloom.synth.dataset.scenes import SCENE_SECONDS, plan_scenes, write_scene
 from worldloom.synth.generate import Job, generate
 from worldloom.synth.light.pathtrace import path_trace
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.scene_files import SceneOptions, make_world, world_name, write_world
 from worldloom.synth.shapes import box, ellipsoid
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.towns.town import make_town
 from worldloom.synth.traffic.drive import drive_town
 from worldloom.synth.truth import render_truth

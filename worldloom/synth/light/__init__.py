@@ -1,1 +1,1 @@
-"""Light in worlds: skies, lamps, path tracing, and how pictures are exposed."""
+"""Light in worlds: lamps, path tracing, and how pictures are exposed."""

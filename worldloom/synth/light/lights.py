@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int32
 
+from worldloom.geometry.io.images import LUMINANCE
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.columns import columns, picked, rows
 from worldloom.synth.light.octahedron import cell_directions, cell_from_direction, direction_from_square
-from worldloom.synth.light.sky import Sky
+from worldloom.synth.skies.sky import Sky
 
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
 _EMITTERS: WeakKeyDictionary[Caster, "Emitters"] = WeakKeyDictionary()
 _SIDE = 256  # of the sky's table: cells of about 0.45 degrees
 
@@ -73,7 +73,7 @@ def sky_table(sky: Sky) -> SkyTable:
     """The table of a sky; the last few are kept, as one sky serves many frames."""
     directions, angles = cell_directions(_SIDE)
     radiance = sky.radiance(torch.from_numpy(rows(directions))).float().numpy()
-    luminance = np.maximum(radiance @ LUMINANCE, 0)
+    luminance = np.maximum(radiance @ np.array(LUMINANCE, np.float32), 0)
     # A thousandth of the mean everywhere keeps every direction possible.
     power = (luminance + max(float(luminance.mean()), 1e-6) * 1e-3) * angles
     share = (power / power.sum(dtype=np.float64)).astype(np.float32)
@@ -96,7 +96,7 @@ def _emitters(caster: Caster) -> Emitters:
     keep = area > 0
     which, corners, area = which[torch.from_numpy(keep)], corners[keep], area[keep]
     radiance = soup.emission[soup.material_of(which)].numpy().reshape(-1, 3)
-    power = area * (radiance @ LUMINANCE)
+    power = area * (radiance @ np.array(LUMINANCE, np.float32))
     urn = _urn(power)
     density = (np.bincount(urn, minlength=len(power)) / max(len(urn), 1) / area).astype(np.float32)
     density_of_face = np.zeros(soup.num_faces, np.float32)

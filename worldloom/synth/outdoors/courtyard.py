@@ -10,7 +10,6 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from worldloom.synth.light.sky import random_sky
 from worldloom.synth.outdoors.assembly import Assembly, frame_at
 from worldloom.synth.outdoors.building_styles import Style, building_style
 from worldloom.synth.outdoors.buildings import building_height, dress_front
@@ -33,6 +32,7 @@ from worldloom.synth.outdoors.roofs import sheet
 from worldloom.synth.outdoors.site import Site
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, RIDERLESS, STANDING, make_road_user
 from worldloom.synth.shapes import lathe
+from worldloom.synth.skies.sky import random_sky
 from worldloom.synth.textures import srgb
 from worldloom.synth.world import Thing, World
 

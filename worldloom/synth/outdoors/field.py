@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from worldloom.synth.light.sky import random_sky
 from worldloom.synth.noise import noise
 from worldloom.synth.outdoors.assembly import Assembly
 from worldloom.synth.outdoors.buildings import make_building
@@ -30,6 +29,7 @@ from worldloom.synth.outdoors.plants import make_bush, make_flowers, make_grass,
 from worldloom.synth.outdoors.site import Site
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, make_road_user
 from worldloom.synth.shapes import ellipsoid, height_field
+from worldloom.synth.skies.sky import random_sky
 from worldloom.synth.textures import srgb, toned
 from worldloom.synth.world import SEMANTICS, Colour, Material, Part, Thing, World
 

@@ -10,7 +10,6 @@ import shapely
 import torch
 from shapely.geometry.base import BaseGeometry
 
-from worldloom.synth.light.sky import random_sky
 from worldloom.synth.noise import noise
 from worldloom.synth.outdoors.assembly import Assembly, frame_at, within
 from worldloom.synth.outdoors.buildings import make_building
@@ -37,9 +36,10 @@ from worldloom.synth.outdoors.outdoor_furniture import (
 )
 from worldloom.synth.outdoors.plants import make_bush, make_hedge, make_tree
 from worldloom.synth.outdoors.site import Site, footprint
+from worldloom.synth.relief import make_relief
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, RIDERLESS, STANDING, make_road_user, road_user_extent
+from worldloom.synth.skies.sky import random_sky
 from worldloom.synth.textures import srgb
-from worldloom.synth.towns.relief import make_relief
 from worldloom.synth.world import Thing, World
 
 

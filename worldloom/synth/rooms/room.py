@@ -11,7 +11,6 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry import compose
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.rooms.arrangements import dress_windows, light_room
 from worldloom.synth.rooms.finishes import Taste, draw_taste
 from worldloom.synth.rooms.floor_plan import KINDS, FloorPlan, Room, draw_plan, kind_of
@@ -40,6 +39,7 @@ from worldloom.synth.rooms.openings import fill_openings
 from worldloom.synth.rooms.outlook import look_out
 from worldloom.synth.rooms.shell import raise_shell
 from worldloom.synth.shapes import turned
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.world import Thing, World
 
 AIR = 0.36  # metres of air around every stand

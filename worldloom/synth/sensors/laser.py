@@ -8,8 +8,8 @@ from torch import Tensor
 
 from worldloom.geometry import OCC3D_CLASSES, rotz
 from worldloom.synth.cast import Caster
+from worldloom.synth.occ3d_labels import labels_on
 from worldloom.synth.sensors.rig import Rig
-from worldloom.synth.voxels.static_layer import labels_on
 
 VEGETATION = OCC3D_CLASSES.index("vegetation")
 

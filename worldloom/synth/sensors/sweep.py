@@ -10,12 +10,12 @@ from torch import Tensor
 
 from worldloom.geometry import compose
 from worldloom.synth.cast import Caster, Surface
-from worldloom.synth.light.sky import Sky
+from worldloom.synth.occ3d_labels import LABEL_OF_SEMANTIC
 from worldloom.synth.road_users.coachwork import TRIM, is_reflector, mirrored
 from worldloom.synth.road_users.vehicles import CarBody, car
 from worldloom.synth.sensors.rig import Rig
 from worldloom.synth.shapes import slab
-from worldloom.synth.voxels.voxel_priority import LABEL_OF_SEMANTIC
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.world import SEMANTICS, Thing, World
 
 OWN = -2  # instance of returns from the car that carries the sensor

@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
 from worldloom.geometry import OCC3D_CLASSES
-from worldloom.synth.towns.relief import Relief
+from worldloom.synth.relief import Relief
 
 Ring = Float64[np.ndarray, "_ 2"]
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float64
 
 from worldloom.errors import InputError
-from worldloom.synth.towns.relief import Relief, make_relief
+from worldloom.synth.relief import Relief, make_relief
 from worldloom.synth.towns.street_plan import KINDS, StreetPlan, Strip, make_street_plan
 from worldloom.synth.towns.sumo_programs import run_sumo_program
 

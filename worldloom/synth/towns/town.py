@@ -12,8 +12,8 @@ from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
 from worldloom.geometry import compose, rotz
-from worldloom.synth.light.sky import Sky
 from worldloom.synth.road_users.catalogue import road_user_extent
+from worldloom.synth.skies.sky import Sky
 from worldloom.synth.towns.ground import DRIVEABLE, OTHER_FLAT, SIDEWALK, TERRAIN, Ground, Patch, make_ground
 from worldloom.synth.towns.ground_mesh import ground_thing
 from worldloom.synth.towns.lane_paint import make_paint_style, paint_lanes

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from worldloom.ops.voxel_rays import mark_points
-from worldloom.synth.soup import Soup, TwoSoups
+from worldloom.synth.occ3d_labels import labels_on
+from worldloom.synth.soup import Soup
 from worldloom.synth.voxels.surface_points import surface_points
-from worldloom.synth.voxels.voxel_priority import LABEL_OF_SEMANTIC, RANK_OF_LABEL
+from worldloom.synth.voxels.voxel_priority import RANK_OF_LABEL
 
 # Points lie at most this far apart. A voxel of 0.4 m, however turned, then holds a point of every surface that cuts
 # through its inner half: surfaces stay closed when the grid is tilted against them.
@@ -107,18 +108,6 @@ def joined_clouds(clouds: Iterable[Cloud]) -> Cloud:
         torch.cat([cloud.ranks for cloud in kept]),
         torch.cat([cloud.hit for cloud in kept]),
     )
-
-
-def labels_on(soup: Soup | TwoSoups, face: Int[Tensor, " n"], points: Float[Tensor, "n 3"]) -> UInt8[Tensor, " n"]:
-    """Occ3D labels of points on faces of a soup; things that are many things at once are asked place by place."""
-    thing = soup.thing_of(face)
-    semantic = soup.semantic[thing]
-    for number in soup.mapped.nonzero()[:, 0].tolist():
-        at = (thing == number).nonzero()[:, 0]
-        semantic_at = soup.things[number].semantic_at
-        if len(at) and semantic_at is not None:
-            semantic[at] = semantic_at(points[at].float()).long()
-    return LABEL_OF_SEMANTIC[semantic]
 
 
 class SoupTiles:

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldloom.synth.light.clouds import Clouds
-from worldloom.synth.light.daylight import Daylight
-from worldloom.synth.light.sky_panorama import SkyPanorama, load_sky_panorama
+from worldloom.synth.skies.clouds import Clouds
+from worldloom.synth.skies.daylight import Daylight
+from worldloom.synth.skies.sky_panorama import SkyPanorama, load_sky_panorama
 
 
 @dataclass(frozen=True)
