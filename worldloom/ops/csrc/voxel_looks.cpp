@@ -42,6 +42,7 @@ struct Walks {
   alignas(64) int64_t cell[kLookLanes];
   alignas(64) int64_t total[kLookLanes];  // voxels to visit before the goal; below 0: nothing can hide it
   alignas(64) int64_t rest[kLookLanes];   // blocked voxels that may still come; below 0: hidden
+  int64_t end[kLookLanes];                // the free voxel before the face that is looked at; -1: there is none
 };
 
 // Where to look for a voxel: a free one at its centre, an occupied one at the middle of a face that borders on a free
@@ -74,10 +75,12 @@ WL_INLINE bool aim(const LookTask& task, int64_t cell, double* target, int64_t* 
 WL_INLINE void start(const LookTask& task, int64_t wanted, Walks& walks, int l) {
   double target[3], along[3];
   int64_t goal[3];
-  walks.total[l] = -1, walks.rest[l] = task.pierce, walks.cell[l] = wanted;
+  walks.total[l] = -1, walks.rest[l] = task.pierce, walks.cell[l] = wanted, walks.end[l] = -1;
   for (int a = 0; a < 3; ++a)
     walks.next[a][l] = kNever, walks.delta[a][l] = 0, walks.left[a][l] = 0, walks.step[a][l] = 0;
   if (!aim(task, wanted, target, goal)) return;  // a face on the grid's border, seen from outside
+  const int64_t last = goal[0] * task.stride[0] + goal[1] * task.stride[1] + goal[2] * task.stride[2];
+  if (last != wanted) walks.end[l] = last;
   double enter = 0.0;                            // where the ray comes into the grid, as a share of its length
   for (int a = 0; a < 3; ++a) {
     along[a] = target[a] - task.eye[a];
@@ -234,6 +237,11 @@ WL_INLINE int64_t walk(const LookTask& task, Walks& walks, int32_t* path) {
 
 #endif
 
+// Several threads may set one byte, all to 1.
+WL_INLINE void mark(uint8_t* crossed, int64_t cell) {
+  if (cell >= 0) __atomic_store_n(crossed + cell, uint8_t{1}, __ATOMIC_RELAXED);
+}
+
 template <bool carve>
 WL_INLINE void look_through(const LookTask& task, int64_t begin, int64_t end, int32_t* path) {
   Walks walks;
@@ -248,10 +256,8 @@ WL_INLINE void look_through(const LookTask& task, int64_t begin, int64_t end, in
       const bool seen = walks.rest[l] >= 0;
       task.seen[first + l] = seen;
       if (!carve || !seen) continue;
-      // Several threads may set one byte, all to 1.
-      for (int64_t row = 0; row < rows; ++row)
-        if (path[row * kLookLanes + l] >= 0)
-          __atomic_store_n(task.crossed + path[row * kLookLanes + l], uint8_t{1}, __ATOMIC_RELAXED);
+      for (int64_t row = 0; row < rows; ++row) mark(task.crossed, path[row * kLookLanes + l]);
+      mark(task.crossed, walks.end[l]);
     }
   }
 }

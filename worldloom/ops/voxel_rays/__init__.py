@@ -33,8 +33,8 @@ def look(
 
     Args:
         cells: flat indices (x * shape[1] + y) * shape[2] + z.
-        crossed: where given, the free voxels through which the eye looks at those it sees are set in it. The voxels
-            looked at are not.
+        crossed: where given, the free voxels through which the eye looks at those it sees are set in it: its own, and
+            that before the face of a blocked one, too. The voxels looked at are not.
         pierce: how much stands in the way of no look: 0 for solid things, more for leaves and glass.
     Raises:
         InputError: if the eye is not finite, a cell lies outside, `crossed` has another shape, `pierce` is negative,

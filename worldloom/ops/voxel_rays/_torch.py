@@ -31,6 +31,8 @@ def _look(
     stride = torch.tensor([blocked.shape[1] * blocked.shape[2], blocked.shape[2], 1])
     target, goal = _aim(wall, size, stride, eye, cells)
     border = ((goal < 0) | (goal >= size)).any(1)
+    end = (goal * stride).sum(1)
+    before = (end != cells) & ~border  # looks at a face, which end in the free voxel before it
     seen = border.clone()
     row = (~border).nonzero()[:, 0]
 
@@ -72,6 +74,7 @@ def _look(
     if crossed is not None:
         for ray, cell in trails:
             crossed.view(-1)[cell[seen[ray]]] = True
+        crossed.view(-1)[end[before & seen]] = True
     return seen
 
 
