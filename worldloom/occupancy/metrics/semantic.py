@@ -14,11 +14,11 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from worldloom.geometry.occupancy import MOVERS, Occupancy
+from worldloom.occupancy.metrics.groups import VRU
 
 Mask = Literal["observed", "none"]
 Absent = Literal["nan", "one", "union", "support"]
 
-VRU = (2, 6, 7)  # bicycle, motorcycle, pedestrian: vulnerable road users
 REPORTED_SECONDS = (1.0, 2.0, 3.0)  # forecasts are compared at these horizons, and by the mean of the three
 FEW = 200  # truth voxels below which a class carries no claim
 
