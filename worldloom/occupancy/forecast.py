@@ -7,7 +7,6 @@ Only what was observed counts: a label where nobody looked is not used. A past w
 trusts every label, as published forecasts do.
 """
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -18,8 +17,9 @@ from torch import Tensor
 
 from worldloom.geometry.ego_path import EgoPath
 from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, Occupancy, VoxelGrid
-from worldloom.geometry.rigid import apply, invert
+from worldloom.geometry.rigid import invert
 from worldloom.geometry.warp_occupancy import warp_labels
+from worldloom.occupancy.static_world import box_around, lattice_grid
 
 OBSERVED_BIT = 128  # label and observation travel through one warp as label + OBSERVED_BIT * observed
 VACATED_REACH = 3.0  # metres; half the width of a bus and its shadow: how far ground is continued under a road user
@@ -112,28 +112,12 @@ def _memory_grid(
     anchor_from_world: Float[Tensor, "4 4"],
 ) -> VoxelGrid:
     """Whole voxels of the anchor's grid around what the past saw, cut to what the future looks at."""
-    anchor_from_future = anchor_from_world @ ego_path.world_from_ego.double()
-    past_low, past_high = _bounds(past.grid, anchor_from_past)
-    future_low, future_high = _bounds(past.grid, anchor_from_future)
+    past_low, past_high = box_around(past.grid, anchor_from_past)
+    future_low, future_high = box_around(past.grid, anchor_from_world @ ego_path.world_from_ego.double())
     low, high = torch.maximum(past_low, future_low), torch.minimum(past_high, future_high)
     if not (low < high).all():  # the path begins where nothing was ever seen; any grid will do
         return past.grid
-    origin, size = torch.tensor(past.grid.origin, dtype=torch.float64), past.grid.voxel_size
-    # A face within a thousandth of a voxel of the anchor's lattice is on it, so that no empty layer is added.
-    first = ((low - origin) / size + 1e-3).floor()
-    last = ((high - origin) / size - 1e-3).ceil()
-    x, y, z = (last - first).long().tolist()
-    corner_x, corner_y, corner_z = (origin + first * size).tolist()
-    return VoxelGrid((corner_x, corner_y, corner_z), size, (x, y, z))
-
-
-def _bounds(grid: VoxelGrid, anchor_from_frames: Float[Tensor, "t 4 4"]) -> tuple[Tensor, Tensor]:
-    """Lowest and highest corner of the box, in the anchor frame, around the grid at all of the frames."""
-    low = torch.tensor(grid.origin, dtype=torch.float64)
-    high = low + grid.voxel_size * torch.tensor(grid.shape, dtype=torch.float64)
-    corners = torch.tensor(list(itertools.product(*zip(low.tolist(), high.tolist(), strict=True))), dtype=torch.float64)
-    placed = apply(anchor_from_frames, corners.expand(len(anchor_from_frames), -1, -1)).flatten(0, 1)
-    return placed.amin(dim=0), placed.amax(dim=0)
+    return lattice_grid(past.grid, low, high)
 
 
 def _continue_ground(
