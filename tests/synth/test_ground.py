@@ -72,7 +72,6 @@ def strip() -> Ground:
 def test_layers_paint_and_heights(strip: Ground):
     xy = torch.tensor([[0.0, 0.05], [0.0, 2.0], [0.0, 4.0], [0.0, 8.0], [15.0, 0.05]])
     assert strip.label_at(xy).tolist() == [DRIVEABLE, DRIVEABLE, SIDEWALK, TERRAIN, DRIVEABLE]
-    assert strip.paint_at(xy).tolist() == [1, 0, 0, 0, 0]
     above = strip.height(xy) - strip.relief.height(xy)
     assert above.tolist() == pytest.approx([0, 0, KERB, KERB, 0], abs=1e-6)
     shares = strip.paint_shares_at(xy)

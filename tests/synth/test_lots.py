@@ -11,7 +11,6 @@ from worldloom.synth.towns.lots import Lots, make_lots
 from worldloom.synth.towns.parking import fitting, park_along_kerbs, parked_vehicle
 from worldloom.synth.towns.planting import make_flora, scattered
 from worldloom.synth.towns.roads import RoadMap, make_roads
-from worldloom.synth.towns.street_objects import FENCES, fence
 from worldloom.synth.towns.street_shapes import StreetShapes, make_street_shapes
 
 pytest.importorskip("sumo")
@@ -113,13 +112,3 @@ def test_scattered_points_keep_apart_and_inside():
     assert shapely.contains_xy(area, points).all()
     apart = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
     assert apart[~np.eye(len(points), dtype=bool)].min() >= 3.0
-
-
-@pytest.mark.parametrize("kind", FENCES)
-def test_fences_run_along_x_and_stand_in_the_ground(kind: str):
-    vertices = np.concatenate([part.vertices.numpy() for part in fence(kind, 2.0, 1).parts])
-    low, high = vertices.min(0), vertices.max(0)
-    assert high[0] - low[0] == pytest.approx(2.0, abs=0.7)
-    assert high[1] - low[1] < 0.9
-    assert low[2] < 0
-    assert 0.8 < high[2] < 2.3

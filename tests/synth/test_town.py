@@ -34,7 +34,7 @@ def _along(town: Town, use: str, every: float = 3.0) -> torch.Tensor:
 def _dug(town: Town, xy: torch.Tensor) -> torch.Tensor:
     """Whether a point lies in a hole of a work zone, or within two cells of one."""
     steps = [torch.tensor([x, y]) for x in (-0.4, 0.0, 0.4) for y in (-0.4, 0.0, 0.4)]
-    return torch.stack([town.ground.paint_at(xy + step) == PAINTS.index("dirt") for step in steps]).any(0)
+    return torch.stack([town.ground.paint_shares_at(xy + step)[:, PAINTS.index("dirt")] > 0.5 for step in steps]).any(0)
 
 
 def _outline(user) -> shapely.Polygon:

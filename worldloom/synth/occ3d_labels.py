@@ -21,6 +21,8 @@ def _label(semantic: str) -> int:
         return OCC3D_CLASSES.index("vegetation")
     if semantic in _TERRAIN:
         return OCC3D_CLASSES.index("terrain")
+    if semantic == "clutter":
+        return OCC3D_CLASSES.index("others")
     return OCC3D_CLASSES.index("other_flat" if semantic in ("water", "floor") else "manmade")
 
 

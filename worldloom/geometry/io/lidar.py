@@ -14,10 +14,9 @@ from worldloom.geometry.io.atomic import atomic_path
 _ROW = 5 * 4  # bytes
 _MOST_POINTS = 1 << 24  # a sweep has 35 thousand; what is far larger is no sweep
 
-# Occ3D's classes 0 .. 16 and the car that carries the sensor, as indices of nuScenes-lidarseg's 32 categories. An Occ3D
-# class that joins several of them takes the most usual one: pedestrian -> adult, bus -> rigid.
+# Occ3D's classes 0 .. 16 as indices of nuScenes-lidarseg's 32 categories. An Occ3D class that joins
+# several of them takes the most usual one: pedestrian -> adult, bus -> rigid.
 LIDARSEG_OF_OCC3D = (29, 9, 14, 16, 17, 18, 21, 2, 12, 22, 23, 24, 25, 26, 27, 28, 30)
-LIDARSEG_EGO = 31
 
 
 def load_lidar(path: str | Path) -> Float[Tensor, "n 5"]:

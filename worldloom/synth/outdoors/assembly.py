@@ -90,11 +90,6 @@ def within(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
     return np.concatenate([outer[:, :3] @ inner[:, :3], outer[:, :3] @ inner[:, 3:] + outer[:, 3:]], axis=1)
 
 
-def triangle_count(parts: Sequence[Part]) -> int:
-    """How many triangles parts have together."""
-    return sum(len(part.faces) for part in parts)
-
-
 def _doubled_area(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     # Written out: numpy's cross product costs more than all else for the few quads that a window has.
     (ux, uy, uz), (vx, vy, vz) = (b - a).T, (c - a).T

@@ -16,20 +16,13 @@ from worldloom.synth.outdoors.buildings import building_height, dress_front
 from worldloom.synth.outdoors.facades import bays, door, pierce, rectangles, windows
 from worldloom.synth.outdoors.ground_textures import cobbles, grass, gravel, paving, soil
 from worldloom.synth.outdoors.ground_zones import Zone, grid_lines, kerbs, zoned_ground
-from worldloom.synth.outdoors.outdoor_furniture import (
-    make_bench,
-    make_bin,
-    make_cafe_table,
-    make_fountain,
-    make_ivy,
-    make_lamp,
-    make_planter,
-    make_washing,
-    make_well,
-)
 from worldloom.synth.outdoors.plants import make_bush, make_flowers, make_hedge, make_tree
 from worldloom.synth.outdoors.roofs import sheet
 from worldloom.synth.outdoors.site import Site
+from worldloom.synth.outdoors.street_furniture.boxes import make_bin
+from worldloom.synth.outdoors.street_furniture.pavement import make_bench, make_cafe_table, make_planter
+from worldloom.synth.outdoors.street_furniture.posts import make_lamp
+from worldloom.synth.outdoors.street_furniture.yards import make_fountain, make_ivy, make_washing, make_well
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, RIDERLESS, STANDING, make_road_user
 from worldloom.synth.shapes import lathe
 from worldloom.synth.skies.sky import random_sky

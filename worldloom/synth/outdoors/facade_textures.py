@@ -213,11 +213,12 @@ def windows_from_afar(
     return Material("far_wall", wall, pattern, 0.85)
 
 
-def lettering(seed: int, ground: Colour, letters: Colour, height: float | int) -> Material:
-    """A sign of made-up words: upright strokes in the middle band of a board `height` high about v = 0."""
+def lettering(seed: int, ground: Colour, letters: Colour, height: float | int, middle: float | int = 0.0) -> Material:
+    """A sign of made-up words: upright strokes in the middle band of a board `height` high about the level `middle`."""
 
     def pattern(p: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         u, v = wall_coordinates(p, normals)
+        v = v - middle
         letter = (u / (0.5 * height)).floor()
         word = hash01((letter / 7).floor().long()[:, None], seed) < 0.75
         gap = torch.remainder(u / (0.5 * height), 1) < 0.22

@@ -238,12 +238,9 @@ def shopfront(assembly: Assembly, style: Style, random: Random, panel: Sequence[
     assembly.boxes(style.frame, (-0.75, door_at, 2.1), (-0.69, door_at + way, 2.18))
     assembly.boxes(style.brass, (-0.75, door_at + 0.15, 0.8), (-0.66, door_at + 0.19, 1.4))
     assembly.boxes(style.trim, (-0.75, door_at, -0.3), (0.0, door_at + way, 0.02))
-    # The sign's letters are centred on v = 0 of its own frame, hence the part of its own.
     ground, ink = random.choice(_SIGNS)
-    board = lettering(seed, srgb(ground), srgb(ink), sign_high - sign_low)
-    middle = (sign_low + sign_high) / 2
-    shifted = _shifted_up(board, middle)
-    assembly.boxes(shifted, (0.0, u0 + 0.15, sign_low), (0.14, u1 - 0.15, sign_high))
+    board = lettering(seed, srgb(ground), srgb(ink), sign_high - sign_low, (sign_low + sign_high) / 2)
+    assembly.boxes(board, (0.0, u0 + 0.15, sign_low), (0.14, u1 - 0.15, sign_high))
     assembly.boxes(style.trim, (0.0, u0 + 0.05, sign_high), (0.26, u1 - 0.05, sign_high + 0.1))
     if random.random() < 0.55:
         cloth = stripes(
@@ -305,15 +302,6 @@ def _arch(holes: np.ndarray, rise: float | int) -> tuple[np.ndarray, np.ndarray]
         return np.concatenate([a, b], 1), np.concatenate([d, d], 1)
     angle = np.linspace(0, math.pi, _SEGMENTS + 1)[None]
     return (a + b) / 2 - (b - a) / 2 * np.cos(angle), d + rise * np.sin(angle)
-
-
-def _shifted_up(material: Material, z: float | int) -> Material:
-    """The same looks with the pattern's origin at height z."""
-    pattern = material.pattern
-    assert pattern is not None
-    return Material(
-        material.name, material.colour, lambda p, n: pattern(p - p.new_tensor((0.0, 0.0, z)), n), material.roughness
-    )
 
 
 _SIGNS = (

@@ -17,16 +17,13 @@ from worldloom.synth.outdoors.buildings import make_building
 from worldloom.synth.outdoors.facade_textures import boards, sheet_metal
 from worldloom.synth.outdoors.ground_textures import earthy, grassy, rock, rocky, sandy, snowy, water
 from worldloom.synth.outdoors.ground_zones import Terrain, grid_lines
-from worldloom.synth.outdoors.outdoor_furniture import (
-    make_bench,
-    make_fence,
-    make_hay_bale,
-    make_sign,
-    make_utility_pole,
-    make_wire,
-)
 from worldloom.synth.outdoors.plants import make_bush, make_flowers, make_grass, make_tree, make_vine_row
 from worldloom.synth.outdoors.site import Site
+from worldloom.synth.outdoors.street_furniture.fences import make_fence
+from worldloom.synth.outdoors.street_furniture.pavement import make_bench
+from worldloom.synth.outdoors.street_furniture.posts import make_utility_pole, make_wire
+from worldloom.synth.outdoors.street_furniture.signs import make_sign
+from worldloom.synth.outdoors.street_furniture.yards import make_hay_bale
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, make_road_user
 from worldloom.synth.shapes import ellipsoid, height_field
 from worldloom.synth.skies.sky import random_sky
@@ -377,7 +374,7 @@ def _fences(site: Site, random: Random, dry: Dry) -> None:
     """A line of fence or wall across the land."""
     if random.random() < 0.45:
         return
-    kind, seed = random.choice(("rail", "rail", "wire", "wall", "picket")), random.randrange(99)
+    kind, seed = random.choice(("rail", "rail", "wire", "stones", "pickets")), random.randrange(99)
     turn, off = random.uniform(-math.pi, math.pi), random.uniform(6, 16)
     for s in np.arange(-60, 60, 2.9).tolist():
         x, y = s * math.cos(turn) - off * math.sin(turn), s * math.sin(turn) + off * math.cos(turn)

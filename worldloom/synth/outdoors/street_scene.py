@@ -17,25 +17,26 @@ from worldloom.synth.outdoors.facade_textures import ashlar, brick, concrete
 from worldloom.synth.outdoors.facades import bays, pierce
 from worldloom.synth.outdoors.ground_textures import asphalt, cobbles, grass, paving, road_paint, soil
 from worldloom.synth.outdoors.ground_zones import Height, Zone, grid_lines, kerbs, sampled, zoned_ground
-from worldloom.synth.outdoors.outdoor_furniture import (
+from worldloom.synth.outdoors.plants import make_bush, make_hedge, make_tree
+from worldloom.synth.outdoors.site import Site, footprint
+from worldloom.synth.outdoors.street_furniture.boxes import make_bin, make_hydrant
+from worldloom.synth.outdoors.street_furniture.fences import make_fence
+from worldloom.synth.outdoors.street_furniture.pavement import (
     make_bench,
     make_bike_rack,
-    make_bin,
-    make_bollard,
     make_bus_shelter,
     make_cafe_table,
-    make_fence,
-    make_hydrant,
     make_kiosk,
-    make_lamp,
     make_planter,
-    make_sign,
-    make_traffic_light,
+)
+from worldloom.synth.outdoors.street_furniture.posts import (
+    make_bollard,
+    make_lamp,
+    make_signal,
     make_utility_pole,
     make_wire,
 )
-from worldloom.synth.outdoors.plants import make_bush, make_hedge, make_tree
-from worldloom.synth.outdoors.site import Site, footprint
+from worldloom.synth.outdoors.street_furniture.signs import make_sign
 from worldloom.synth.relief import make_relief
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, RIDERLESS, STANDING, make_road_user, road_user_extent
 from worldloom.synth.skies.sky import random_sky
@@ -364,7 +365,7 @@ def _kerbside(
             for sign in (1, -1):
                 s = _corner(front, sign, half + walk)
                 x, y, yaw = front.at(s, 0.5)
-                site.put_if_free(lambda n=lamp_seed: make_traffic_light(n), x, y, yaw + sign * math.pi / 2, 0.3)
+                site.put_if_free(lambda n=lamp_seed: make_signal(n), x, y, yaw + sign * math.pi / 2, 0.3)
 
 
 def _one_on_pavement(site: Site, random: Random, front: _Side, kind: str, s: float | int, seed: int) -> None:
@@ -516,7 +517,7 @@ def _behind(site: Site, random: Random, district: District, roads: BaseGeometry)
     if district.setback[1] < 4:
         return
     edges = shapely.get_parts(roads.boundary)
-    style = random.choice(("hedge", "picket", "rail", "iron", "wall"))
+    style = random.choice(("hedge", "pickets", "rail", "iron", "stones"))
     for edge in edges:
         for at in np.arange(0, edge.length, 3.4).tolist():
             a, b = edge.interpolate(at), edge.interpolate(at + 3.2)

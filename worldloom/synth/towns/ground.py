@@ -86,11 +86,6 @@ class Ground:
         """Occ3D id of the ground at each point; beyond the raster that of its edge."""
         return self.labels[self.sheet.index(xy)].long()
 
-    def paint_at(self, xy: Float[Tensor, "*n 2"]) -> Int[Tensor, "*n"]:
-        """Number in PAINTS at each point: what covers at least half of the cell."""
-        at = self.paint_sheet.index(xy)
-        return torch.where(self.cover[at] >= 128, self.paint[at].long(), 0)
-
     def smooth_label_at(self, xy: Float[Tensor, "n 2"]) -> Int[Tensor, " n"]:
         """As `label_at`, with the corners of the cells rounded off: what most of the nearest four cells are."""
         at, weight = self._nearest(self.sheet, xy)

@@ -12,12 +12,15 @@ from jaxtyping import Float64
 from shapely.geometry.base import BaseGeometry
 
 from worldloom.synth.outdoors.buildings import make_building
+from worldloom.synth.outdoors.street_furniture.boxes import make_bin, make_wheeled_bin
+from worldloom.synth.outdoors.street_furniture.fences import make_fence
+from worldloom.synth.outdoors.street_furniture.pavement import make_bench
+from worldloom.synth.outdoors.street_furniture.yards import make_mound, make_shed
 from worldloom.synth.towns.block_styles import BLOCK_CHANCES, BLOCK_STYLES, BlockStyle
 from worldloom.synth.towns.ground import DRIVEABLE, OTHER_FLAT, SIDEWALK, PaintedArea, Patch
 from worldloom.synth.towns.parking import parked_vehicle
 from worldloom.synth.towns.placements import Placement, Spot
 from worldloom.synth.towns.planting import Flora, planted
-from worldloom.synth.towns.street_objects import bench, fence, litter_bin, mound, shed
 from worldloom.synth.towns.street_shapes import StreetShapes, line_length, polygons_of, stations
 from worldloom.synth.world import Thing
 
@@ -238,7 +241,7 @@ def _raise(draft: _Draft, front: _Front, outline: shapely.Polygon, deep: float) 
     if front.setback > 1.2 and rng.uniform() < 0.45:
         for k in range(int(rng.integers(1, 4))):
             at = front.point(front.width / 2 - 0.6 - 0.85 * k, -0.5)
-            draft.placements.append(Placement(litter_bin(1), _pair(at), front.yaw))
+            draft.placements.append(Placement(make_wheeled_bin(k), _pair(at), front.yaw))
 
 
 @lru_cache(maxsize=1024)
@@ -308,8 +311,8 @@ def _fence_fronts(draft: _Draft, walk: _Walk, fronts: list[tuple[float, float, f
                     continue
                 outline = front.rectangle(-0.4, 0.4)
                 if draft.block.contains(outline) and not shapely.intersects(outline, solid).any():
-                    piece = fence(kind, 2.0, variant)
-                    draft.placements.append(Placement(piece, _pair(front.point(0, 0)), front.yaw + math.pi / 2))
+                    piece = make_fence(variant, 2.0, kind)
+                    draft.placements.append(Placement(piece, _pair(front.point(0, 0)), front.yaw))
 
 
 def _pave(draft: _Draft, setback: float) -> None:
@@ -338,7 +341,7 @@ def _sheds(draft: _Draft, garden: BaseGeometry) -> None:
         front = _Front(np.array([x, y]), along, np.array([-along[1], along[0]]), 6.8, 0.0)
         outline = front.rectangle(-3.2, 3.2)
         if behind.contains(outline) and draft.streets.distance(outline) > 7 and draft.free(outline, 0.5):
-            draft.placements.append(Placement(shed(variant), (float(x), float(y)), yaw))
+            draft.placements.append(Placement(make_shed(variant), (float(x), float(y)), yaw))
             draft.taken.append(outline)
             draft.buildings.append(outline)
 
@@ -361,8 +364,10 @@ def _furnish_park(draft: _Draft, garden: BaseGeometry) -> None:
     for x, y in rng.uniform((low_x, low_y), (high_x, high_y), (8, 2)):
         radius = float(rng.choice([3.0, 4.5, 6.0]))
         if garden.contains(shapely.Point(x, y).buffer(radius)):
-            heap = mound(radius, float(rng.choice([0.6, 1.0, 1.4])), False, int(rng.integers(4)))
+            height, shape = float(rng.choice([0.6, 1.0, 1.4])), int(rng.integers(4))
+            heap = make_mound(shape, radius, height)
             draft.placements.append(Placement(heap, (float(x), float(y)), float(rng.uniform(0, 6.28))))
+    look = round(low_x) % 8  # of what stands along this park's paths
     for path in draft.paths[:-1]:
         for edge in (path.exterior,) if isinstance(path, shapely.Polygon) else ():
             line = shapely.get_coordinates(edge)
@@ -373,7 +378,7 @@ def _furnish_park(draft: _Draft, garden: BaseGeometry) -> None:
                 if garden.buffer(-0.2).contains(shapely.Point(place)):
                     facing = spot - place
                     yaw = math.atan2(facing[1], facing[0])
-                    thing = bench() if rng.uniform() < 0.7 else litter_bin(0)
+                    thing = make_bench(look) if rng.uniform() < 0.7 else make_bin(look)
                     draft.placements.append(Placement(thing, _pair(place), yaw))
 
 

@@ -8,21 +8,18 @@ import shapely
 from jaxtyping import Float64
 from shapely.geometry.base import BaseGeometry
 
+from worldloom.synth.outdoors.street_furniture.boxes import make_bin, make_cabinet, make_hydrant, make_letter_box
+from worldloom.synth.outdoors.street_furniture.pavement import (
+    make_advertising_column,
+    make_bench,
+    make_bus_shelter,
+    make_planter,
+)
+from worldloom.synth.outdoors.street_furniture.posts import make_bollard, make_lamp, make_signal
+from worldloom.synth.outdoors.street_furniture.signs import make_sign
 from worldloom.synth.towns.placements import Placement
 from worldloom.synth.towns.planting import Flora, a_bush, tree
 from worldloom.synth.towns.roads import Edge, RoadMap
-from worldloom.synth.towns.street_objects import (
-    advertising_column,
-    bench,
-    bollard,
-    bus_shelter,
-    hydrant,
-    lamp_post,
-    litter_bin,
-    sign,
-    street_box,
-    traffic_signal,
-)
 from worldloom.synth.towns.street_shapes import StreetShapes, beside, line_length, right_kerb, stations
 from worldloom.synth.world import Thing
 
@@ -44,6 +41,16 @@ class _Side:
         return point + inward * right, math.atan2(-right[1], -right[0])
 
 
+@dataclass(frozen=True)
+class _Looks:
+    """What a town's street furniture has in common."""
+
+    make: int  # seed of what all streets share
+    height: float  # of lamps
+    reach: float  # of lamps, over the road
+    apart: float  # of lamps, along the road
+
+
 def furnish_streets(
     roads: RoadMap, shapes: StreetShapes, keep_clear: BaseGeometry, flora: Flora, seed: int
 ) -> list[Placement]:
@@ -54,16 +61,16 @@ def furnish_streets(
     signals = {j.id for j in roads.junctions if j.control == "traffic_light"}
     stops = {c.from_lane for c in roads.connections if c.stops}
     gives_way = {c.from_lane for c in roads.connections if c.yields}
-    lamps = _lamps_of(seed)
+    looks = _looks_of(seed)
     for edge in roads.edges:
         rng = np.random.default_rng((seed, 0xF0121, int(edge.id[1:]), ord(edge.id[0])))
         side = _side_of(edge)
         if side is None or line_length(side.kerb) < 6:
             continue
         row = _Row(side, blocked)
-        _at_the_end(edge, side, row, signals, stops, gives_way)
+        _at_the_end(edge, row, looks, signals, stops, gives_way)
         if line_length(side.kerb) > 24:
-            _along(edge, row, lamps, flora, rng)
+            _along(edge, row, looks, flora, rng)
         placed += row.placements
     placed += _on_islands(roads, flora, seed)
     placed += _on_medians(roads, shapes, flora, seed)
@@ -101,13 +108,13 @@ def _side_of(edge: Edge) -> _Side | None:
     return _Side(kerb, sum(lane.width for lane in raised), outer.width if outer.use == "verge" else 0.0)
 
 
-def _lamps_of(seed: int) -> tuple[float, float, float]:
-    """A town's lamps: height, reach and distance."""
+def _looks_of(seed: int) -> _Looks:
     rng = np.random.default_rng((seed, 0x1A39))
-    return float(rng.choice([5.0, 6.5, 8.0])), float(rng.choice([0.8, 1.6])), float(rng.uniform(22, 32))
+    height, reach = float(rng.choice([5.0, 6.5, 8.0])), float(rng.choice([0.8, 1.6]))
+    return _Looks(seed % 8, height, reach, float(rng.uniform(22, 32)))
 
 
-def _at_the_end(edge: Edge, side: _Side, row: _Row, signals: set[str], stops: set[str], gives_way: set[str]) -> None:
+def _at_the_end(edge: Edge, row: _Row, looks: _Looks, signals: set[str], stops: set[str], gives_way: set[str]) -> None:
     """What drivers see where the street meets a junction; signs look back along the street."""
     names = {lane.id for lane in edge.lanes}
     back = math.pi / 2  # from looking at the road, on its right, to looking back along it
@@ -115,25 +122,24 @@ def _at_the_end(edge: Edge, side: _Side, row: _Row, signals: set[str], stops: se
     if not num_lanes:
         return
     if edge.to_junction in signals:
-        row.put(traffic_signal(0.0 if num_lanes < 2 else 5.5), row.length - 1.2, 0.6, 0.4, back)
+        row.put(make_signal(0, 0.0 if num_lanes < 2 else 5.5), row.length - 1.2, 0.6, 0.4, back)
     elif names & stops:
-        row.put(sign("stop"), row.length - 1.5, 0.5, 0.3, back)
+        row.put(make_sign(looks.make, "stop"), row.length - 1.5, 0.5, 0.3, back)
     elif names & gives_way and edge.rank != 4:
-        row.put(sign("yield"), row.length - 1.5, 0.5, 0.3, back)
-    row.put(sign("name"), row.length - 3.2, 0.4, 0.3)
+        row.put(make_sign(looks.make, "yield"), row.length - 1.5, 0.5, 0.3, back)
+    row.put(make_sign(int(edge.id[1:]) % 16, "name"), row.length - 3.2, 0.4, 0.3)
     for at in (row.length - 4.5, row.length - 6.0, 1.5, 3.0):
-        row.put(bollard(edge.rank == 1), at, 0.35, 0.4)
+        row.put(make_bollard(looks.make, edge.rank == 1), at, 0.35, 0.4)
 
 
-def _along(edge: Edge, row: _Row, lamps: tuple[float, float, float], flora: Flora, rng: np.random.Generator) -> None:
-    side = row.side
-    height, arm, apart = lamps
-    for at in np.arange(rng.uniform(6, 14), row.length - 5, apart):
-        row.put(lamp_post(height, arm), float(at), 0.55, 0.6)
+def _along(edge: Edge, row: _Row, looks: _Looks, flora: Flora, rng: np.random.Generator) -> None:
+    side, make = row.side, looks.make
+    for at in np.arange(rng.uniform(6, 14), row.length - 5, looks.apart):
+        row.put(make_lamp(make, looks.height, looks.reach), float(at), 0.55, 0.6)
     if edge.rank == 3 and rng.uniform() < 0.4 and side.width > 3.0:
         at = row.length - rng.uniform(18, 24)
-        row.put(bus_shelter(), at, side.verge + 0.9 if side.verge else 1.0, 3.0)
-        row.put(sign("parking"), at + 3.8, 0.45, 0.3, math.pi / 2)
+        row.put(make_bus_shelter(make), at, side.verge + 0.9 if side.verge else 1.0, 3.0)
+        row.put(make_sign(make, "parking"), at + 3.8, 0.45, 0.3, math.pi / 2)
     if side.verge or side.width > 2.2:
         spacing = float(rng.choice([6.0, 7.5, 9.0]))
         kept = flora.leafy * (rng.uniform(0.6, 1.0) if side.verge else rng.uniform(0.2, 0.9))
@@ -143,10 +149,16 @@ def _along(edge: Edge, row: _Row, lamps: tuple[float, float, float], flora: Flor
                 thing = tree(int(rng.integers(3)), flora.street, tall + float(rng.integers(-1, 2)), flora.autumn)
                 row.put(thing, float(at), side.verge / 2 if side.verge else 0.75, 0.9, float(rng.uniform(0, 6.28)))
     kinds = (
-        *((sign("speed"), 0.45, 0.3, math.pi / 2), (sign("parking"), 0.45, 0.3, math.pi / 2)),
-        *((litter_bin(0), 0.5, 0.4, 0.0), (hydrant(), 0.5, 0.3, 0.0), (bench(), side.width - 0.7, 1.0, 0.0)),
-        *((street_box(0), 0.6, 0.4, 0.0), (street_box(1), side.width - 0.4, 0.7, 0.0)),
-        *((street_box(3), 0.7, 1.0, 0.0), (advertising_column(), 0.9, 0.8, 0.0), (sign("crossing"), 0.4, 0.3, 1.57)),
+        (make_sign(int(edge.id[1:]) % 4, "speed"), 0.45, 0.3, math.pi / 2),
+        (make_sign(make, "parking"), 0.45, 0.3, math.pi / 2),
+        (make_bin(make), 0.5, 0.4, 0.0),
+        (make_hydrant(make), 0.5, 0.3, 0.0),
+        (make_bench(make), side.width - 0.7, 1.0, 0.0),
+        (make_letter_box(make), 0.6, 0.4, 0.0),
+        (make_cabinet(make), side.width - 0.4, 0.7, 0.0),
+        (make_planter(make, 1.1, "coarse"), 0.7, 1.0, 0.0),
+        (make_advertising_column(make), 0.9, 0.8, 0.0),
+        (make_sign(make, "crossing"), 0.4, 0.3, math.pi / 2),
     )
     weights = np.array([2.0, 3.0, 4.0, 2.0, 2.0, 1.0, 2.0, 2.0, 0.4 if side.width > 3 else 0.0, 1.0])
     for _ in range(rng.poisson(row.length / 14)):
@@ -157,7 +169,7 @@ def _along(edge: Edge, row: _Row, lamps: tuple[float, float, float], flora: Flor
             row.put(a_bush(rng), float(at), side.verge / 2, 0.9)
     if rng.uniform() < 0.15:
         for at in np.arange(8, row.length - 8, 1.6):
-            row.put(bollard(False), float(at), 0.35, 0.25)
+            row.put(make_bollard(make, False), float(at), 0.35, 0.25)
 
 
 def _on_islands(roads: RoadMap, flora: Flora, seed: int) -> list[Placement]:
@@ -179,7 +191,7 @@ def _on_islands(roads: RoadMap, flora: Flora, seed: int) -> list[Placement]:
         for k in range(4):
             angle = 2 * math.pi * k / 4 + 0.4
             xy = centre + (radius - 0.9) * np.array([math.cos(angle), math.sin(angle)])
-            placements.append(Placement(sign("roundabout"), (float(xy[0]), float(xy[1])), angle))
+            placements.append(Placement(make_sign(seed % 8, "roundabout"), (float(xy[0]), float(xy[1])), angle))
     return placements
 
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
-from worldloom.geometry import compose, rotz
+from worldloom.geometry import OCC3D_CLASSES, compose, rotz
+from worldloom.synth.occ3d_labels import LABEL_OF_SEMANTIC
 from worldloom.synth.road_users.catalogue import road_user_extent
 from worldloom.synth.skies.sky import Sky
 from worldloom.synth.towns.ground import DRIVEABLE, OTHER_FLAT, SIDEWALK, TERRAIN, Ground, Patch, make_ground
@@ -25,7 +26,7 @@ from worldloom.synth.towns.roads import RoadMap, make_roads
 from worldloom.synth.towns.street_furniture import furnish_streets
 from worldloom.synth.towns.street_shapes import StreetShapes, make_street_shapes
 from worldloom.synth.towns.work_zones import Closure, make_work_zones
-from worldloom.synth.world import Thing, World
+from worldloom.synth.world import SEMANTICS, Thing, World
 
 MARGIN = 60.0  # metres of ground beyond the outermost lanes
 
@@ -117,12 +118,16 @@ def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> 
 
 
 def _set_up(placements: Sequence[Placement], ground: Ground) -> tuple[Thing, ...]:
-    """Things upright on the ground."""
+    """Things upright on the ground, named in Occ3D's words."""
     xy = torch.tensor([placement.xy for placement in placements], dtype=torch.float64).reshape(-1, 2)
     yaw = torch.tensor([placement.yaw for placement in placements], dtype=torch.float64)
     frames = compose(rotz(yaw), torch.cat([xy, ground.height(xy)[:, None]], -1)).float()
     return tuple(
-        replace(placement.thing, world_from_thing=frame @ placement.thing.world_from_thing)
+        replace(
+            placement.thing,
+            semantic=OCC3D_CLASSES[int(LABEL_OF_SEMANTIC[SEMANTICS.index(placement.thing.semantic)])],
+            world_from_thing=frame @ placement.thing.world_from_thing,
+        )
         for placement, frame in zip(placements, frames, strict=True)
     )
 

@@ -8,11 +8,11 @@ import shapely
 from jaxtyping import Float64
 from shapely.geometry.base import BaseGeometry
 
+from worldloom.synth.outdoors.street_furniture.yards import make_mound
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, nuscenes_category, road_user_extent
 from worldloom.synth.towns.ground import TERRAIN, PaintedArea, Patch
 from worldloom.synth.towns.placements import Placement, Spot
 from worldloom.synth.towns.roads import Edge, Lane, RoadMap
-from worldloom.synth.towns.street_objects import mound
 from worldloom.synth.towns.street_shapes import beside, line_length, right_kerb, stations
 
 _APPROACH = 24.0  # metres of open lane before and after, in which traffic changes lanes
@@ -193,7 +193,9 @@ def _dig(draft: _Draft, strip: _Strip, start: float, end: float, rng: np.random.
     if at + 2.4 < hole_start:
         xy, yaw = strip.point(hole_start - 1.4, middle + 0.2)
         draft.taken.append(shapely.Point(xy).buffer(1.0))
-        draft.heaps.append(Placement(mound(1.2, 0.8, True, int(rng.integers(4))), (float(xy[0]), float(xy[1])), yaw))
+        draft.heaps.append(
+            Placement(make_mound(int(rng.integers(4)), 1.2, 0.8, True), (float(xy[0]), float(xy[1])), yaw)
+        )
     workers = [
         variant
         for variant in range(NUM_VARIANTS["pedestrian"])

@@ -168,11 +168,6 @@ class Simulator:
         """The process that is simulating."""
         return self._traffic().sumo.pid
 
-    @property
-    def ego_id(self) -> str:
-        """The car in whose place the ego is."""
-        return self._name
-
     def reset(self, at: float | int = 0.0, seed: int | None = None) -> State:
         """Be at the moment `at` seconds into the logged drive of `drive_town`, whose driver is SUMO until then.
 
