@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # The torch to install. Without a GPU, the CPU build saves gigabytes; see "Install" in README.md.
 TORCH ?= torch==2.13.0
+# Tests run in this many processes of one thread each.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := $(shell $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('platlib'))" 2>/dev/null)
@@ -12,7 +14,7 @@ demo: setup
 	$(BIN)/worldloom demo --out out/demo --force
 
 test: setup check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 setup: $(VENV)/.ready
 

@@ -9,7 +9,11 @@ import torch
 from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-torch.set_num_threads(2)
+if "PYTEST_XDIST_WORKER" in os.environ:  # as under `make test`: each core has a worker of its own
+    os.environ["OMP_NUM_THREADS"] = "1"  # and the commands that it starts stay on it
+    torch.set_num_threads(1)
+else:
+    torch.set_num_threads(2)
 # A run started in the background inherits an ignored Ctrl-C, and so would the commands that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -2,12 +2,13 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from worldloom.apps.bench import command
-from worldloom.apps.bench.result import Row, measure
+from worldloom.apps.bench import command, io, rasterize, sparse
+from worldloom.apps.bench.result import Row, Timing, measure
 from worldloom.errors import InputError
 
 
@@ -36,7 +37,21 @@ def test_an_unwritable_json_is_found_before_measuring(tmp_path: Path) -> None:
         command.run_benchmark("io", quick=True, json_path=tmp_path / "no" / "such.json")
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row, measured once on a small case: the test looks at no time."""
+
+    def once(calls: dict[str, Callable[[], object]], repeats: int, warmup: int = 2) -> dict[str, Timing]:
+        return measure(calls, repeats=1, warmup=0)
+
+    for benchmark in (rasterize, sparse, io):
+        monkeypatch.setattr(benchmark, "measure", once)
+    monkeypatch.setattr(sparse, "CHANNELS", 8)
+    monkeypatch.setattr(io, "_NUM_QUICK", 1000)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("name", ["rasterize", "sparse", "io"])
 def test_quick_runs_give_every_row_with_machine_facts(name: str, tmp_path: Path) -> None:
     rows = command.run_benchmark(name, quick=True, json_path=tmp_path / "r.json")
