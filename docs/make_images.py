@@ -1,9 +1,14 @@
-"""Make the README's pictures from the bundled samples: `python docs/make_images.py`. Needs a chromium for the page."""
+"""Make the README's pictures: `python docs/make_images.py`, or some: `python docs/make_images.py worlds town`.
+
+Parts are samples, worlds, town and page; the page needs a chromium on the PATH.
+"""
 
 import shutil
 import socket
+import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -11,9 +16,11 @@ from PIL import Image
 from worldloom.apps.drive import make_drive
 from worldloom.apps.page import serve
 from worldloom.apps.scene import make_scene
-from worldloom.apps.synth import make_towns, make_worlds
+from worldloom.apps.synth import make_worlds, town_preview
 from worldloom.geometry.io import load_image, save_image
 from worldloom.render.caption import contact_sheet
+from worldloom.synth.dataset.observe import Sensors
+from worldloom.synth.dataset.scenes import merge_scenes, plan_scenes, write_scene
 from worldloom.synth.samples import sample_clip_path, sample_panorama_path
 from worldloom.synth.scene_files import SceneOptions
 
@@ -21,40 +28,56 @@ IMAGES = Path(__file__).parent / "images"
 BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --no-sandbox"
 
 
-def main() -> None:
+def main(parts: list[str]) -> None:
+    """Make the named parts, or all."""
+    makers = {"samples": _samples, "worlds": _worlds, "town": _town, "page": _page}
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        scene = make_scene(sample_panorama_path(), Path(folder) / "scene").folder
-        drive = make_drive(sample_clip_path(), Path(folder) / "drive", path="log").folder
-        _shrink(sample_panorama_path(), "panorama.jpg", 1024)
-        _shrink(scene / "preview.png", "scene.jpg", 1024)
-        _shrink(drive / "preview.png", "drive.jpg", 1400)
-        _worlds(Path(folder))
-        _photograph_page(scene)
+    for part in parts or makers:
+        with tempfile.TemporaryDirectory() as folder:
+            makers[part](Path(folder))
+
+
+def _samples(folder: Path) -> None:
+    """What the bundled panorama and clip become."""
+    scene = make_scene(sample_panorama_path(), folder / "scene").folder
+    drive = make_drive(sample_clip_path(), folder / "drive", path="log").folder
+    _shrink(sample_panorama_path(), "panorama.jpg", 1024)
+    _shrink(scene / "preview.png", "scene.jpg", 1024)
+    _shrink(drive / "preview.png", "drive.jpg", 1400)
 
 
 def _worlds(folder: Path) -> None:
-    """One picture of each kind of world, and a scene of a town."""
-    options = SceneOptions(panorama_height=384, num_panoramas=1, num_views=0, samples=32)
+    """One picture of each kind of world, by traced light."""
+    options = SceneOptions(panorama_height=320, num_panoramas=1, num_views=0, samples=32, mesh=False)
     pictures = []
     for kind, seed in (("room", 103), ("street", 101), ("courtyard", 102), ("field", 100)):
         made = make_worlds(kind, folder / kind, seed=seed, options=options).folder
         pictures.append(load_image(next(made.glob("*/panoramas/000.png"))))
     save_image(folder / "worlds.png", contact_sheet(pictures, columns=2))
-    _shrink(folder / "worlds.png", "worlds.jpg", 1400)
-    _shrink(make_towns(folder / "town", seed=7, minutes=0.3).folder / "preview.png", "town.jpg", 1400)
+    _shrink(folder / "worlds.png", "worlds.jpg", 1280)
+
+
+def _town(folder: Path) -> None:
+    """The middle of a few seconds in a town: the front camera, the voxels, and the map."""
+    (spec,) = plan_scenes(seed=7, minutes=1 / 3, sensors=Sensors(lidar=False, picture_width=800))
+    spec = replace(spec, seconds=2.0)
+    write_scene(folder, lambda share, doing: None, spec)
+    merge_scenes(folder, [spec])
+    save_image(folder / "town.png", town_preview(folder, [spec.name], height=360))
+    _shrink(folder / "town.png", "town.jpg", 1400)
 
 
 def _shrink(source: Path, name: str, width: int) -> None:
     picture = Image.fromarray((load_image(source) * 255).round().byte().permute(1, 2, 0).numpy())
     picture.thumbnail((width, width))
-    picture.save(IMAGES / name, quality=88)
+    picture.save(IMAGES / name, quality=84)
 
 
-def _photograph_page(scene: Path) -> None:
-    """The page with the scene in its viewer, rendered by the server."""
+def _page(folder: Path) -> None:
+    """The page with a scene in its viewer, rendered by the server."""
     from playwright.sync_api import sync_playwright
 
+    scene = make_scene(sample_panorama_path(), folder / "scene").folder
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -76,4 +99,4 @@ def _photograph_page(scene: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -168,10 +168,14 @@ def out_is_a_file_and_force(folder):
     return [str(folder / "out"), "--force"]
 
 
-def out_is_a_foreign_folder_and_force(folder):
+def out_is_a_foreign_folder(folder):
     (folder / "out").mkdir()
     (folder / "out" / "thesis.tex").write_text("years of work")
-    return [str(folder / "out"), "--force"]
+    return [str(folder / "out")]
+
+
+def out_is_a_foreign_folder_and_force(folder):
+    return [*out_is_a_foreign_folder(folder), "--force"]
 
 
 def out_is_a_broken_link(folder):
@@ -201,9 +205,10 @@ def height(value):
 
 
 OPTIONS = {
-    out_exists: r"out exists; pass --force to replace it or --resume to go on",
+    out_exists: r"out exists; pass --force to replace it or choose another --out",
     out_is_a_file: r"output must be a folder that does not exist yet, got a file",
     out_is_a_file_and_force: r"output must be a folder that does not exist yet, got a file",
+    out_is_a_foreign_folder: r"out exists and is not a worldloom result .*; choose another --out",
     out_is_a_foreign_folder_and_force: r"is not a worldloom result .* so --force will not delete it",
     out_is_a_broken_link: r"output must be a folder that does not exist yet, got a",
     out_under_a_file: r"cannot be written: .*file is not a folder",

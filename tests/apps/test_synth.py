@@ -19,7 +19,7 @@ from worldloom.synth.truth_file import save_truth
 
 
 def write_wall(
-    folder: Path, progress: Callable[[float], None], kind: str, seed: int, options: SceneOptions = STANDARD
+    folder: Path, tell: Callable[[float, str], None], kind: str, seed: int, options: SceneOptions = STANDARD
 ) -> None:
     """A world that costs nothing: a grey wall as many metres away as the seed."""
     target = folder / world_name(kind, seed)
@@ -30,25 +30,33 @@ def write_wall(
     thing = torch.zeros(size, dtype=torch.long)
     truth = Truth(rgb, (seed + 1) * ones, None, rgb, rgb, ones, ones, thing, thing, nowhere)
     save_truth(target / "panoramas/000", truth)
-    progress(0.5)
+    tell(0.5, "picture 1 of 1")
     content = {"kind": kind, "seed": seed, "things": [], "num_triangles": 0}
     (target / WORLD_FILE).write_text(json.dumps(content))
 
 
-def die(folder: Path, progress: Callable[[float], None], kind: str, seed: int, options: SceneOptions) -> None:
+def die(folder: Path, tell: Callable[[float, str], None], kind: str, seed: int, options: SceneOptions) -> None:
     """As where the system is out of memory, half-way through the second world."""
     if seed == 8:
         target = folder / world_name(kind, seed)
         target.mkdir()
         (target / ".000.0badc0de.npz").write_text("half a fi")
         os.kill(os.getpid(), signal.SIGKILL)
-    write_wall(folder, progress, kind, seed, options)
+    write_wall(folder, tell, kind, seed, options)
 
 
-def fill_disk(folder: Path, progress: Callable[[float], None], kind: str, seed: int, options: SceneOptions) -> None:
+def fill_disk(folder: Path, tell: Callable[[float, str], None], kind: str, seed: int, options: SceneOptions) -> None:
     if seed == 8:
         raise OSError(errno.ENOSPC, "No space left on device", str(folder / "000.npz"))
-    write_wall(folder, progress, kind, seed, options)
+    write_wall(folder, tell, kind, seed, options)
+
+
+def write_wall_or_refuse(
+    folder: Path, tell: Callable[[float, str], None], kind: str, seed: int, options: SceneOptions
+) -> None:
+    if seed == 8:
+        raise InputError("expected another seed, got 8")
+    write_wall(folder, tell, kind, seed, options)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
@@ -69,7 +77,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["castle", "--out", "x"], "castle"),
+        (["castle", "--out", "x"], "a world of town, room, street, courtyard, field, got 'castle'"),
         (["room"], "--out"),
         (["room", "--out", "x", "--seed", "-1"], "got -1"),
         (["room", "--out", "x", "--num-worlds", "0"], "--num-worlds from 1 to 1000000, got 0"),
@@ -79,7 +87,10 @@ def contents(folder: Path) -> dict[str, bytes]:
         (["room", "--out", "x", "--fov", "nan"], "got nan"),
         (["room", "--out", "x", "--samples", "-1"], "-1 samples"),
         (["room", "--out", "x", "--views", "-2"], "-2 views"),
+        (["room", "--out", "x", "--height", "-4"], "got -4 and 512x384"),
+        (["room", "--out", "x", "--views", "0", "--panoramas", "0", "--no-mesh"], "got none of them"),
         (["room", "--out", "x", "--num-workers", "0"], "--num-workers from 1"),
+        (["town", "--out", "x", "--seed", "-1"], "got -1"),
         (["town", "--out", "x", "--minutes", "0"], "minutes above 0"),
         (["town", "--out", "x", "--minutes", "-1"], "minutes above 0"),
         (["town", "--out", "x", "--minutes", "nan"], "minutes above 0"),
@@ -108,7 +119,8 @@ def test_what_is_there_stays(tmp_path: Path, monkeypatch, capsys) -> None:
     before = contents(tmp_path)
     for arguments, message in (
         (["file"], "got a file"),
-        (["folder"], "exists"),
+        (["folder"], "is not a worldloom result"),
+        (["folder", "--resume"], "is not a worldloom result"),
         (["folder", "--force"], "is not a worldloom result"),
         (["file/x"], "cannot be written"),
     ):
@@ -141,9 +153,30 @@ def test_resume_makes_the_same_bytes(tmp_path: Path, monkeypatch, capsys, broken
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "whole"]
 
 
-def test_without_sumo_the_extra_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setitem(sys.modules, "libsumo", None)
-    code, said = run(monkeypatch, capsys, "town", "--out", tmp_path / "town")
+@pytest.mark.parametrize(
+    ("kind", "module", "extra"),
+    [("town", "libsumo", "traffic"), ("town", "embreex", "traffic"), ("room", "embreex", "synth")],
+)
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch, capsys, kind: str, module: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    code, said = run(monkeypatch, capsys, kind, "--out", tmp_path / "x")
     assert code == 2
-    assert "pip install 'worldloom[traffic]'" in said
+    assert module in said
+    assert f"pip install 'worldloom[{extra}]'" in said
+    assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_bad_input_found_late_throws_nothing_away(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(synth, "write_world", write_wall_or_refuse)
+    with pytest.raises(RuntimeError, match="expected another seed"):
+        synth.make_worlds("room", tmp_path / "x", seed=7, num_worlds=3, num_workers=1)
+    assert (tmp_path / ".x.partial" / world_name("room", 7) / WORLD_FILE).is_file()
+
+
+def test_without_pictures_there_is_no_preview(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(synth, "write_world", write_wall)
+    options = SceneOptions(num_panoramas=0, num_views=0)
+    made = synth.make_worlds("field", tmp_path / "x", options=options, num_workers=1)
+    assert not (made.folder / "preview.png").exists()
+    assert set(made.report["worlds"]) == {"field-000000"}

@@ -14,30 +14,30 @@ from worldloom.geometry.io import atomic_path
 from worldloom.synth.generate import Job, generate
 
 
-def square(folder: Path, progress: Callable[[float], None], number: int) -> None:
-    progress(0.5)
+def square(folder: Path, tell: Callable[[float, str], None], number: int) -> None:
+    tell(0.5, "multiply")
     with atomic_path(folder / f"{number}.txt") as temporary:
         temporary.write_text(f"{number**2}\n")
 
 
-def die_once(folder: Path, progress: Callable[[float], None], number: int) -> None:
+def die_once(folder: Path, tell: Callable[[float, str], None], number: int) -> None:
     """As a machine that runs out of memory half-way through a file, the first time."""
     if not (folder.parent / "died").exists():
         (folder.parent / "died").touch()
         (folder / f".{number}.0badc0de.txt").write_text("half a fi")
         os.kill(os.getpid(), signal.SIGKILL)
-    square(folder, progress, number)
+    square(folder, tell, number)
 
 
-def fill_disk(folder: Path, progress: Callable[[float], None], number: int) -> None:
+def fill_disk(folder: Path, tell: Callable[[float, str], None], number: int) -> None:
     raise OSError(errno.ENOSPC, "No space left on device", str(folder / f"{number}.txt"))
 
 
-def stumble(folder: Path, progress: Callable[[float], None], number: int) -> None:
+def stumble(folder: Path, tell: Callable[[float, str], None], number: int) -> None:
     raise ZeroDivisionError(f"{folder} {number}")
 
 
-def refuse(folder: Path, progress: Callable[[float], None], number: int) -> None:
+def refuse(folder: Path, tell: Callable[[float, str], None], number: int) -> None:
     raise InputError(f"expected an even number, got {number} in {folder}")
 
 
@@ -52,10 +52,10 @@ def digest(folder: Path) -> str:
 
 @pytest.mark.parametrize("num_workers", [1, 2, 9])
 def test_any_number_of_workers_makes_the_same_files(tmp_path: Path, num_workers: int) -> None:
-    shares: dict[str, list[float]] = {}
-    for job, share in generate(jobs(), tmp_path, num_workers):
-        shares.setdefault(job.name, []).append(share)
-    assert shares == {f"square {i}": [0.5, 1.0] for i in range(6)}
+    told: dict[str, list[tuple[float, str]]] = {}
+    for now in generate(jobs(), tmp_path, num_workers):
+        told.setdefault(now.job.name, []).append((now.share, now.doing))
+    assert told == {f"square {i}": [(0.5, "multiply"), (1.0, "")] for i in range(6)}
     assert [int((tmp_path / f"{i}.txt").read_text()) for i in range(6)] == [0, 1, 4, 9, 16, 25]
     assert not list(generate(jobs(), tmp_path, num_workers))  # nothing is done twice
 
@@ -95,6 +95,20 @@ def test_stopping_early_leaves_no_process(tmp_path: Path) -> None:
     for _ in generate(jobs(), tmp_path, 2):
         break
     assert not multiprocessing.active_children()
+
+
+def test_workers_hear_no_ctrl_c_even_while_they_start(tmp_path: Path) -> None:
+    import multiprocessing
+
+    steps = generate(jobs(), tmp_path, 2)
+    for now in steps:
+        for process in multiprocessing.active_children():
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGINT)
+            ignored = Path(f"/proc/{process.pid}/status").read_text()
+            blocked = int(next(line for line in ignored.splitlines() if line.startswith("SigBlk")).split()[1], 16)
+            assert blocked & 1 << (signal.SIGINT - 1), now
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_no_workers(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from worldloom import __version__
 from worldloom.errors import InputError, MissingExtra
@@ -78,8 +79,12 @@ def scene(
 
 @app.command()
 def drive(
-    clip: Annotated[Path, typer.Argument(help="An Occ3D scene folder, one labels.npz, or a clip file (.npz).")],
+    clip: Annotated[
+        Path,
+        typer.Argument(help="An Occ3D data set or scene folder (a synth town too), a labels.npz, or a clip (.npz)."),
+    ],
     out: Out,
+    scene: Annotated[str | None, typer.Option(help="Scene of a data set; its first one if not given.")] = None,
     path: Annotated[
         str, typer.Option(help="log (as the clip drove), straight, left, right or stop; or a path file (.json, .npz).")
     ] = "straight",
@@ -92,11 +97,24 @@ def drive(
     """Forecast occupancy along an ego path."""
     from worldloom.apps.drive import make_drive
 
-    make_drive(clip, out, path=path, speed=speed, num_past=past, horizon=horizon, force=force, resume=resume)
+    make_drive(
+        clip, out, scene=scene, path=path, speed=speed, num_past=past, horizon=horizon, force=force, resume=resume
+    )
     _say_what_next(out)
 
 
-synth = typer.Typer(help="Make procedural worlds with exact truth.", no_args_is_help=True, rich_markup_mode=None)
+class _Kinds(TyperGroup):
+    """Says in one line which worlds there are."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            raise InputError(f"expected a world of {', '.join(self.commands)}, got {args[0]!r}")
+        return super().resolve_command(ctx, args)
+
+
+synth = typer.Typer(
+    cls=_Kinds, help="Make procedural worlds with exact truth.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(synth, name="synth")
 Workers = Annotated[int | None, typer.Option(help="Processes; any number makes the same bytes. Default: one a core.")]
 
@@ -105,7 +123,7 @@ Workers = Annotated[int | None, typer.Option(help="Processes; any number makes t
 def town(
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the first town and of all drives.")] = 0,
-    minutes: Annotated[float, typer.Option(help="Minutes of driving, rounded up to scenes of 20 s.")] = 2.0,
+    minutes: Annotated[float, typer.Option(help="Minutes of driving, rounded up to whole scenes of 20 s.")] = 2.0,
     lidar: Annotated[bool, typer.Option(help="Write LiDAR sweeps with a label for each point.")] = True,
     cameras: Annotated[bool, typer.Option(help="Write pictures of six cameras, the slowest part.")] = True,
     camera_width: Annotated[int, typer.Option(help="Columns of a camera's picture; 16:9.")] = 400,
@@ -126,7 +144,8 @@ def town(
         force=force,
         resume=resume,
     )
-    typer.echo(f"{out} is ready; look at {out / 'preview.png'} first")
+    after = f"worldloom drive {shlex.quote(str(out))} --path log --out FUTURE"
+    typer.echo(f"{out} is ready; look at {out / 'preview.png'} first, then: {after}")
 
 
 def _scene_verb(kind: str, what: str) -> None:
@@ -144,15 +163,16 @@ def _scene_verb(kind: str, what: str) -> None:
         samples: Annotated[
             int, typer.Option(help="Light paths a pixel; 0 is direct light with ambient occlusion, which is fast.")
         ] = 0,
+        mesh: Annotated[bool, typer.Option(help="Write scene.glb, the mesh with its textures.")] = True,
         num_workers: Workers = None,
         force: Force = False,
         resume: Resume = False,
     ) -> None:
         from worldloom.apps.synth import make_worlds
-        from worldloom.synth.scene_files import SceneOptions
+        from worldloom.synth.scene_files import SceneOptions, world_name
 
         size = (round(0.75 * width), width)
-        options = SceneOptions(height, panoramas, views, size, math.radians(fov), samples)
+        options = SceneOptions(height, panoramas, views, size, math.radians(fov), samples, mesh)
         make_worlds(
             kind,
             out,
@@ -163,7 +183,8 @@ def _scene_verb(kind: str, what: str) -> None:
             force=force,
             resume=resume,
         )
-        typer.echo(f"{out} is ready; look at {out / 'preview.png'} first")
+        first = out / ("preview.png" if panoramas + views else f"{world_name(kind, seed)}/scene.glb")
+        typer.echo(f"{out} is ready; look at {first} first")
 
     synth.command(kind, help=f"{what}: panoramas and posed views with exact truth, and the mesh.")(verb)
 

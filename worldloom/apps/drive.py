@@ -23,7 +23,8 @@ from worldloom.geometry.io import (
 from worldloom.geometry.manoeuvres import MANOEUVRES, manoeuvre_path
 from worldloom.occupancy.forecast import copy_last, copy_warp
 from worldloom.occupancy.future_path import FuturePath, first_off_log, lay_path
-from worldloom.occupancy.metrics import Mask, score_forecast
+from worldloom.occupancy.metrics import score_forecast
+from worldloom.occupancy.metrics.semantic import Mask
 from worldloom.render.drive_film import birdseye_film, drive_sheet, perspective_film
 
 LOG = "log"  # the path that the clip itself drove
@@ -55,6 +56,7 @@ def make_drive(
     clip: Path,
     out: Path,
     *,
+    scene: str | None = None,
     path: str = "straight",
     speed: float = 5.0,
     num_past: int = 4,
@@ -68,7 +70,9 @@ def make_drive(
     present and the future poses), `birdseye.mp4`, `perspective.mp4`, `preview.png` and `report.json`.
 
     Args:
-        clip: an Occ3D scene folder, one labels.npz, or a clip file. One frame alone is the past and has no truth.
+        clip: an Occ3D data set (a folder with `gts/`), a scene folder in one, one labels.npz, or a clip file. One frame
+            alone is the past and has no truth.
+        scene: which one of a data set; the first by name if not given.
         path: "log" (as the clip itself drove), "straight", "left", "right", "stop", or a file of ego poses, laid on the
             clip by the rule of `lay_path`.
         speed: of a named manoeuvre, m/s.
@@ -77,6 +81,7 @@ def make_drive(
     Raises:
         InputError: before anything is made.
     """
+    clip, others = _scene_of(clip, scene)
     job = _check(clip, path, speed, num_past, horizon)
     request = {
         "command": "drive",
@@ -91,6 +96,8 @@ def make_drive(
     with open_run(out, request, force=force, resume=resume) as run:
         if run.already_finished:
             return DriveResult(run.folder, json.loads((run.folder / REPORT).read_text()))
+        if others:
+            run.warn(f"this is {clip.name}; the data set has {others} more scenes, to be had with --scene")
         if not job.poses_known:
             run.warn("the clip has no poses (no annotations.json), so only its last past frame is used")
         with run.stage("forecast") as todo:
@@ -116,6 +123,24 @@ def make_drive(
             }
         )
     return DriveResult(out, json.loads((out / REPORT).read_text()))
+
+
+def _scene_of(clip: Path, scene: str | None) -> tuple[Path, int]:
+    """The scene's folder where `clip` is a data set, and how many others there are if none was named."""
+    root = clip if clip.resolve().name == "gts" else clip / "gts"
+    if not root.is_dir():
+        if scene is not None:
+            raise InputError(f"{clip}: expected a data set with gts/{scene} for --scene, got no gts folder")
+        return clip, 0
+    names = sorted(folder.name for folder in root.iterdir() if folder.is_dir())
+    if not names:
+        raise InputError(f"{root}: expected folders of scenes, got none")
+    if scene is None:
+        return root / names[0], len(names) - 1
+    if scene not in names:
+        shown = names if len(names) <= 7 else [*names[:3], "…", *names[-3:]]
+        raise InputError(f"{root}: expected --scene to be one of {', '.join(shown)}, got {scene!r}")
+    return root / scene, 0
 
 
 def _check(clip: Path, path: str, speed: float, num_past: int, horizon: int) -> _Job:

@@ -136,10 +136,13 @@ def _is_there(out: Path) -> bool:
 def _check_replaceable(out: Path, force: bool) -> None:
     if not out.is_dir() or out.is_symlink():
         raise InputError(f"output must be a folder that does not exist yet, got a file: {out}")
-    if not force:
-        raise InputError(f"output {out} exists; pass --force to replace it or --resume to go on")
     if any(out.iterdir()) and _request_of(out) is None:
-        raise InputError(f"output {out} is not a worldloom result (no {REPORT} of ours), so --force will not delete it")
+        raise InputError(
+            f"output {out} exists and is not a worldloom result (no {REPORT} of ours), so --force will not delete it; "
+            "choose another --out"
+        )
+    if not force:
+        raise InputError(f"output {out} exists; pass --force to replace it or choose another --out")
     if foreign := _added_files(out):
         raise InputError(f"output {out} holds {foreign[0]}, which is not of the result; move it away before --force")
 
@@ -215,7 +218,8 @@ def _open_work(run: Run, resume: bool) -> None:
             run.seconds.update(kept["seconds"])
             run.warnings.extend(kept["warnings"])
         return
-    found = [path for path in run.folder.iterdir() if path.name != ".lock"]
+    # A disk that was full, or a kill, at the very first file leaves only that one, unfinished.
+    found = [path for path in run.folder.iterdir() if path.name not in (".lock", f"{asked.name}.new")]
     if found and not asked.is_file():
         raise InputError(f"{run.folder} is not the work of an interrupted run; move it away or choose another --out")
     for path in found:

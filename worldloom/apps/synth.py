@@ -4,13 +4,13 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich import progress as bars
 from torch import Tensor
 
 from worldloom.apps.run_folder import REPORT, Run, open_run
@@ -22,7 +22,7 @@ from worldloom.geometry.io.occ3d import load_occ3d_scene
 from worldloom.recon.distance_picture import distance_picture
 from worldloom.render import chase_camera, render_bev, render_occupancy
 from worldloom.render.caption import caption, contact_sheet
-from worldloom.synth.generate import Job, generate
+from worldloom.synth.generate import Job, Progress, generate
 from worldloom.synth.scene_files import MAKERS, STANDARD, WORLD_FILE, SceneOptions, world_name, write_world
 from worldloom.synth.truth import Truth
 from worldloom.synth.truth_file import load_truth
@@ -75,11 +75,11 @@ def make_worlds(
                 for name, s in zip(names, range(seed, seed + num_worlds), strict=True)
             ]
             do_all(run, jobs, workers, f"{kind}s")
-            with run.stage("preview") as todo:
-                if todo:
-                    save_image(run.folder / "preview.png", _preview(run.folder, names))
-            worlds = {name: _facts(run.folder / name) for name in names}
-            run.report({"worlds": worlds, "next": f"open {names[0]}/scene.glb in any 3D viewer"})
+            if options.num_panoramas + options.num_views:
+                with run.stage("preview") as todo:
+                    if todo:
+                        save_image(run.folder / "preview.png", _preview(run.folder, names))
+            run.report({"worlds": {name: _facts(run.folder / name) for name in names}})
     return SynthResult(out, json.loads((out / REPORT).read_text()))
 
 
@@ -106,21 +106,34 @@ def do_all(run: Run, jobs: Sequence[Job], num_workers: int, what: str) -> None:
         if not todo:
             return
         columns = (
-            TextColumn("  {task.description:<12}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            bars.TextColumn("  {task.description:<12}"),
+            bars.BarColumn(),
+            bars.TextColumn("{task.percentage:>3.0f} %"),
+            bars.MofNCompleteColumn(),
+            bars.TimeElapsedColumn(),
+            bars.TextColumn("left"),
+            bars.TimeRemainingColumn(),
+            bars.TextColumn("{task.fields[doing]}"),
         )
         shares = {job.name: float((run.folder / job.done).exists()) for job in jobs}
-        with Progress(*columns, console=run.console) as progress:
-            task = progress.add_task(what, total=len(jobs))
-            progress.update(task, completed=sum(shares.values()))
-            for job, share in generate(jobs, run.folder, num_workers):
-                shares[job.name] = share
-                progress.update(task, completed=sum(shares.values()))
+        with bars.Progress(*columns, console=run.console) as bar:
+            task = bar.add_task(what, total=len(jobs), doing="")
+            bar.update(task, completed=sum(shares.values()))
+            for now in _unforeseen(generate(jobs, run.folder, num_workers)):
+                shares[now.job.name] = now.share
+                done = sum(shares.values())
+                bar.update(task, completed=done, doing=f"{now.job.name}: {now.doing}" if now.doing else "")
+                if now.share == 1 and not run.console.is_terminal:  # a log shows no bar until the end
+                    ready = sum(share == 1 for share in shares.values())
+                    run.console.print(f"  {now.job.name} is made, {ready} of {len(jobs)}", highlight=False)
+
+
+def _unforeseen(steps: Iterator[Progress]) -> Iterator[Progress]:
+    """The same; bad input that only a job finds was checked too late: no reason to throw the others' work away."""
+    try:
+        yield from steps
+    except InputError as error:
+        raise RuntimeError(str(error)) from error
 
 
 def _facts(folder: Path) -> dict:
@@ -132,15 +145,10 @@ def _preview(folder: Path, names: Sequence[str], most: int = 20, height: int = 1
     """One row for each world: its first picture, how far things are, how they face, and what they are."""
     rows = []
     for name in names[:most]:
-        pictures = sorted((folder / name).glob("*/*.npz"))
-        if not pictures:
-            continue
-        truth = load_truth(pictures[0])
+        truth = load_truth(min((folder / name).glob("*/*.npz")))
         for i, picture in enumerate(truth_pictures(truth)):
             small = torch.nn.functional.interpolate(picture[None], (height, 2 * height), mode="area")[0]
             rows.append(caption(small, name, _DARK, border=0) if i == 0 else small)
-    if not rows:
-        raise InputError("nothing to show: pass --panoramas or --views of 1 or more")
     return contact_sheet(rows, columns=4)
 
 
@@ -169,7 +177,7 @@ def make_towns(
     """Drives through towns -> OUT as a nuScenes data set with Occ3D labels, a preview.png, and report.json.
 
     Args:
-        minutes: of driving, in scenes of 20 s.
+        minutes: of driving, rounded up to whole scenes of 20 s: 2 minutes are 6 scenes.
         lidar: also sweeps, with a label for each point.
         picture_width: pixels of the six cameras' pictures; None leaves the cameras out.
     Raises:
@@ -198,12 +206,12 @@ def make_towns(
             names = [spec.name for spec in specs]
             with run.stage("preview") as todo:
                 if todo:
-                    save_image(run.folder / "preview.png", _town_preview(run.folder, names))
+                    save_image(run.folder / "preview.png", town_preview(run.folder, names))
             shutil.rmtree(run.folder / ".tables", ignore_errors=True)
             scenes = {
                 spec.name: {"town": spec.town_seed, "split": spec.split, "seconds": spec.seconds} for spec in specs
             }
-            run.report({"scenes": scenes, "next": f"worldloom drive {out}/gts/{names[0]} --path log --out DRIVE"})
+            run.report({"scenes": scenes})
     return SynthResult(out, json.loads((out / REPORT).read_text()))
 
 
@@ -212,21 +220,23 @@ def require_whole(folder: Path, version: str) -> None:
     load_nuscenes(folder, version)
 
 
-def _town_preview(folder: Path, names: Sequence[str], most: int = 12, height: int = 270) -> Float[Tensor, "3 h w"]:
+def town_preview(folder: Path, names: Sequence[str], most: int = 12, height: int = 270) -> Float[Tensor, "3 h w"]:
     """One row for each scene at half-time: the front camera, the voxels from behind, and from above."""
     rows = []
+    gap = torch.ones(3, height, 6)
     for name in names[:most]:
         clip = load_occ3d_scene(folder / "gts" / name)
         frame = len(clip) // 2
         # Pictures are in the order of time, like frames.
         fronts = sorted((folder / "samples" / "CAM_FRONT").glob(f"{name}*"))
         size = (height, 16 * height // 9)
+        row = []
         if len(fronts) == len(clip):
             front = torch.nn.functional.interpolate(load_image(fronts[frame])[None], size, mode="area")[0]
-            rows.append(caption(front, name, _DARK, border=0))
+            row += [caption(front, name, _DARK, border=0), gap]
         camera = chase_camera(clip.world_from_ego[frame].float(), size)
-        rows.append(caption(render_occupancy(clip, frame, camera).rgb, name, _DARK, border=0))
-        above = render_bev(clip.labels[frame], clip.grid, (height, height))
-        side = (size[1] - height) // 2
-        rows.append(torch.nn.functional.pad(above, (side, size[1] - height - side), value=1.0))
-    return contact_sheet(rows, columns=len(rows) // min(len(names), most))
+        behind = render_occupancy(clip, frame, camera).rgb
+        row += [behind if row else caption(behind, name, _DARK, border=0), gap]
+        row.append(render_bev(clip.labels[frame], clip.grid, (height, height)))
+        rows.append(torch.cat(row, 2))
+    return contact_sheet(rows, columns=1)

@@ -18,9 +18,9 @@ from worldloom.geometry.io.atomic import remove_temporaries
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work: `make(folder, progress, **arguments)`, a function of a module, which writes `done` last.
+    """One piece of work: `make(folder, tell, **arguments)`, a function of a module, which writes `done` last.
 
-    It may call `progress` with the share that is done, from 0 to 1.
+    It may call `tell` with the share that is done, from 0 to 1, and what it does now.
     """
 
     name: str
@@ -29,8 +29,17 @@ class Job:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def generate(jobs: Sequence[Job], folder: Path, num_workers: int = 1) -> Iterator[tuple[Job, float]]:
-    """Do the jobs that are not done yet, in worker processes; yield each with the share that is done, at last with 1.
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is."""
+
+    job: Job
+    share: float  # 1 only when it is finished
+    doing: str
+
+
+def generate(jobs: Sequence[Job], folder: Path, num_workers: int = 1) -> Iterator[Progress]:
+    """Do the jobs that are not done yet, in worker processes; yield whatever they tell, and each at its end.
 
     Every worker computes with one thread, so that sums are taken in one order whatever the number of workers. When the
     caller stops early, or anything fails, all workers are stopped; a later call goes on with what is missing.
@@ -52,10 +61,10 @@ def generate(jobs: Sequence[Job], folder: Path, num_workers: int = 1) -> Iterato
         while busy := {worker.pipe: worker for worker in crew if worker.job is not None}:
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # pyright: ignore[reportArgumentType]
-                job, share = worker.hear()
+                progress = worker.hear()
                 if worker.job is None and waiting:
                     worker.give(waiting.pop())
-                yield job, share
+                yield progress
     finally:
         for worker in crew:
             worker.stop()
@@ -70,7 +79,12 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.job: Job | None = None
         self.process: BaseProcess = context.Process(target=_work, args=(theirs, folder), daemon=False)
-        self.process.start()
+        # A worker hears no Ctrl-C, not even while it starts: the parent decides, and stops it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # now the pipe ends when the process does
 
     def give(self, job: Job) -> None:
@@ -80,20 +94,21 @@ class _Worker:
         except BrokenPipeError:
             raise self._death() from None
 
-    def hear(self) -> tuple[Job, float]:
-        """The job and how much of it is done; its error is raised."""
+    def hear(self) -> Progress:
+        """What the job tells next; its error is raised."""
         job = self.job
         assert job is not None
         try:
             answer = self.pipe.recv()
         except (EOFError, ConnectionResetError):
             raise self._death() from None
-        if isinstance(answer, float):
-            return job, min(answer, 0.999)
+        if isinstance(answer, tuple):
+            share, doing = answer
+            return Progress(job, min(share, 0.999), doing)
         if answer is not None:
             raise answer
         self.job = None
-        return job, 1.0
+        return Progress(job, 1.0, "")
 
     def stop(self) -> None:
         self.pipe.close()
@@ -111,7 +126,6 @@ class _Worker:
 def _work(pipe: Connection, folder: Path) -> None:
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     parent = multiprocessing.parent_process()
     assert parent is not None
     # A worker whose parent was killed would otherwise go on writing into a folder that a new run has taken over.
@@ -123,7 +137,7 @@ def _work(pipe: Connection, folder: Path) -> None:
         except (EOFError, OSError):
             return
         try:
-            job.make(folder, lambda share: pipe.send(float(share)), **job.arguments)
+            job.make(folder, lambda share, doing: pipe.send((float(share), doing)), **job.arguments)
         except (InputError, MissingExtra, OSError) as error:
             pipe.send(error)
         except Exception:

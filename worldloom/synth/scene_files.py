@@ -29,6 +29,7 @@ from worldloom.synth.world import SEMANTICS, World
 MAKERS = ("room", "street", "courtyard", "field")
 WORLD_FILE = "world.json"  # written last
 _NEAR = 0.25  # metres; a camera comes no closer to a surface
+_MESH_EFFORT = 2  # pictures in whose time the mesh's texture is painted, and again it is packed
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class SceneOptions:
     view_size: tuple[int, int] = (384, 512)
     fov: float = math.radians(75)
     samples: int = 0  # paths a pixel; 0 is direct light with ambient occlusion
+    mesh: bool = True
 
     def __post_init__(self) -> None:
         height, width = self.view_size
@@ -54,6 +56,8 @@ class SceneOptions:
                 f"expected counts of 0 or more, got {self.num_panoramas} panoramas, {self.num_views} views, "
                 f"{self.samples} samples"
             )
+        if self.num_panoramas + self.num_views == 0 and not self.mesh:
+            raise InputError("expected panoramas, views or the mesh to make, got none of them")
         if not 0 < self.fov < math.pi:
             raise InputError(f"expected a field of view between 0 and 180 degrees, got {math.degrees(self.fov):g}")
 
@@ -84,12 +88,13 @@ def world_name(kind: str, seed: int) -> str:
 
 
 def write_world(
-    folder: Path, progress: Callable[[float], None], kind: str, seed: int, options: SceneOptions = STANDARD
+    folder: Path, tell: Callable[[float, str], None], kind: str, seed: int, options: SceneOptions = STANDARD
 ) -> None:
     """Write `folder/<kind>-<seed>/`: panoramas/, views/, cameras.json, transforms.json, scene.glb and world.json.
 
     The same kind, seed and options give the same bytes. world.json comes last: where it is, all is there.
     """
+    tell(0.0, "world")
     world = make_world(kind, seed)
     target = folder / world_name(kind, seed)
     for part in ("panoramas", "views"):
@@ -100,9 +105,10 @@ def write_world(
     views = view_cameras(caster, options, random.Random(seed))
     pictures: list[tuple[str, View]] = [(f"panoramas/{i:03d}", view) for i, view in enumerate(panoramas)]
     pictures += [(f"views/{i:03d}", view) for i, view in enumerate(views)]
+    effort = len(pictures) + 2 * _MESH_EFFORT * options.mesh
     for i, (name, view) in enumerate(pictures):
+        tell(i / effort, f"picture {i + 1} of {len(pictures)}")
         save_truth(target / name, _picture(caster, view, options.samples, 1000 * seed + i))
-        progress((i + 1) / (len(pictures) + 1))
     if views:
         cameras = Camera(
             torch.stack([v.world_from_cam for v in views]), torch.stack([v.K for v in views]), options.view_size
@@ -110,7 +116,11 @@ def write_world(
         posed = PosedImages(cameras, tuple(f"views/{i:03d}.png" for i in range(len(views))))
         save_cameras(target / "cameras.json", posed)
         save_nerfstudio(target / "transforms.json", posed)
-    save_textured_glb(target / "scene.glb", *bake(world))
+    if options.mesh:
+        tell(len(pictures) / effort, "the mesh's texture")
+        baked = bake(world)
+        tell((len(pictures) + _MESH_EFFORT) / effort, "the mesh's file")
+        save_textured_glb(target / "scene.glb", *baked)
     content = {
         "kind": kind,
         "seed": seed,

@@ -96,7 +96,7 @@ def plan_scenes(
     ]
 
 
-def write_scene(folder: Path, progress: Callable[[float], None], spec: SceneSpec) -> None:
+def write_scene(folder: Path, tell: Callable[[float, str], None], spec: SceneSpec) -> None:
     """Make a scene and write all its files below `folder`; the last one is `spec.done`.
 
     A pure function of the spec. Scenes of one data set may be written at the same time.
@@ -104,10 +104,11 @@ def write_scene(folder: Path, progress: Callable[[float], None], spec: SceneSpec
     Raises:
         MissingExtra: SUMO or the ray caster is not installed.
     """
+    tell(0.0, "town")
     voxelizer = _voxelizer(spec.town_seed, spec.town_size)
     save_town(folder, voxelizer.town)
-    progress(0.1)
-    write_drive(folder, spec, voxelizer, drive_town(voxelizer.town, spec.seconds, spec.drive_seed, STEP), progress)
+    tell(0.1, "traffic")
+    write_drive(folder, spec, voxelizer, drive_town(voxelizer.town, spec.seconds, spec.drive_seed, STEP), tell)
 
 
 def write_drive(
@@ -115,7 +116,7 @@ def write_drive(
     spec: SceneSpec,
     voxelizer: Voxelizer,
     fine: Drive,
-    progress: Callable[[float], None] = lambda share: None,
+    tell: Callable[[float, str], None] = lambda share, doing: None,
 ) -> None:
     """Write a drive, told at every step of the simulation, as the scene `spec` of a data set."""
     town = voxelizer.town
@@ -124,15 +125,17 @@ def write_drive(
     save_tracks(folder / f"tracks/{spec.name}.npz", spec.name, fine, start_us, placed)
     drive = every(fine, round(KEYFRAME_SECONDS / fine.dt))
     times = [start_us + round(i * KEYFRAME_SECONDS * 1e6) for i in range(len(drive))]
+    tell(0.2, "voxels")
     occupancy, mask_lidar = voxelize_drive(town, drive, voxelizer)
     # The labels' frame hangs above the ego's, so that the road lies in their lowest layer.
     occupancy = replace(occupancy, world_from_ego=placed @ occupancy.world_from_ego.double())
     _, infos = save_occ3d_labels(folder, spec.name, occupancy, sample_tokens(spec.name, len(drive)), times, mask_lidar)
-    progress(0.5)
     boxed = boxed_things(town, drive)
     seed = _seed("sensors", spec.drive_seed)
+    tell(0.5, "sensors")
     seen = observe(
-        folder, spec.name, voxelizer, drive, boxed, times, spec.sensors, seed, lambda share: progress(0.5 + share / 2)
+        *(folder, spec.name, voxelizer, drive, boxed, times, spec.sensors, seed),
+        progress=lambda share: tell(0.5 + share / 2, "sensors"),
     )
     rows = scene_rows(
         RecordedScene(
