@@ -32,11 +32,24 @@ def save_clip(path: str | Path, occupancy: Occupancy, tokens: list[str] | None =
     Raises:
         ValueError: if the clip has further leading axes, or the tokens are not one for each frame.
     """
-    if occupancy.labels.ndim != 4:
-        raise ValueError(f"a clip file holds labels t x y z, got {tuple(occupancy.labels.shape)}")
     if tokens is not None and len(tokens) != len(occupancy):
         raise ValueError(f"expected {len(occupancy)} tokens, one for each frame, got {len(tokens)}")
-    arrays = {
+    arrays = clip_arrays(occupancy)
+    if tokens is not None:
+        arrays["tokens"] = np.array(tokens, dtype=np.str_)
+    with atomic_path(path) as temporary:
+        save_npz(temporary, arrays)
+
+
+def clip_arrays(occupancy: Occupancy) -> dict[str, np.ndarray | np.generic]:
+    """The arrays of a clip's file; a file with more beside them is read by `load_clip` all the same.
+
+    Raises:
+        ValueError: if the clip has further leading axes.
+    """
+    if occupancy.labels.ndim != 4:
+        raise ValueError(f"a clip file holds labels t x y z, got {tuple(occupancy.labels.shape)}")
+    return {
         "clip_version": np.int64(CLIP_VERSION),
         "labels": occupancy.labels.cpu().numpy(),
         "observed": np.packbits(occupancy.observed.cpu().numpy(), bitorder="little"),
@@ -46,10 +59,6 @@ def save_clip(path: str | Path, occupancy: Occupancy, tokens: list[str] | None =
         "origin": np.array(occupancy.grid.origin, np.float64),
         "voxel_size": np.float64(occupancy.grid.voxel_size),
     }
-    if tokens is not None:
-        arrays["tokens"] = np.array(tokens, dtype=np.str_)
-    with atomic_path(path) as temporary:
-        save_npz(temporary, arrays)
 
 
 def load_clip(path: str | Path) -> Occupancy:

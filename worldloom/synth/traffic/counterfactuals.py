@@ -62,6 +62,22 @@ def counterfactuals(
         InputError: an unknown manoeuvre, or times that are not positive or not multiples of dt.
         MissingExtra: SUMO is not installed.
     """
+    with Simulator(town, seed, density) as simulator:
+        return tuple(branches(simulator, at, seconds, history, manoeuvres, dt))
+
+
+def branches(
+    simulator: Simulator,
+    at: float | int | None = None,
+    seconds: float | int = 8.0,
+    history: float | int = 2.0,
+    manoeuvres: Sequence[str] = MANOEUVRES,
+    dt: float | int = 0.5,
+) -> Iterator[Counterfactual]:
+    """As `counterfactuals`, one after the other, in a simulator that is there already and is left wherever it ends.
+
+    There are none where `at` is not given and the ego is on no lane that leads on.
+    """
     for name in manoeuvres:
         if name not in MANOEUVRES:
             raise InputError(f"manoeuvre must be one of {', '.join(MANOEUVRES)}, got {name!r}")
@@ -71,11 +87,14 @@ def counterfactuals(
             raise InputError(f"expected times that are not negative and multiples of dt = {dt} s, got {value}")
     if seconds <= 0 or (at is not None and at < history):
         raise InputError(f"expected seconds > 0 and a branch at >= history = {history} s, got {seconds} and {at}")
-    with Simulator(town, seed, density) as simulator:
-        moment = float(at) if at is not None else _lively(simulator, float(history), every * STEP)
-        branch = _Branch(simulator, moment, round(seconds / STEP), float(history), float(dt))
-        done = (_happened(branch, name) for name in manoeuvres)
-        return tuple(one for one in done if one is not None)
+    moment = float(at) if at is not None else _lively(simulator, float(history), every * STEP)
+    if moment is None:
+        return
+    branch = _Branch(simulator, moment, round(seconds / STEP), float(history), float(dt))
+    for name in manoeuvres:
+        one = _happened(branch, name)
+        if one is not None:
+            yield one
 
 
 @dataclass(frozen=True)
@@ -134,13 +153,18 @@ class _Branch:
         return math.ceil((time - self.at + self.history) / self.dt - 1e-6)
 
 
-def _lively(simulator: Simulator, history: float, dt: float) -> float:
+def _lively(simulator: Simulator, history: float, dt: float) -> float | None:
     """A moment between 4 and 14 s at which the ego drives on a lane, if possible beside another and near others."""
-    best, found = -math.inf, max(4.0, history)
-    for time in np.arange(math.ceil(max(4.0, history) / dt), 14.0 / dt + 0.5) * dt:
+    best, found = -math.inf, None
+    stride = dt * max(1, round(0.5 / dt))
+    for time in np.arange(math.ceil(max(4.0, history) / stride), 14.0 / stride + 0.5) * stride:
         state = simulator.reset(round(float(time), 6))
         place = simulator.paths.place(state.ego.x, state.ego.y, state.ego.yaw)
-        if place is None or place.connection is not None or state.ego.speed < 3:
+        if place is None:
+            continue
+        if place.connection is not None or state.ego.speed < 3:
+            if found is None:  # better than nothing
+                found = round(float(time), 6)
             continue
         room = place.lane.length - place.along
         lanes = sum(simulator.paths.beside(place.lane, left) is not None for left in (True, False))

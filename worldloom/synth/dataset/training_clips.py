@@ -1,0 +1,158 @@
+"""Drives through many towns as clips for training, with nothing made that a world model does not learn from."""
+
+import hashlib
+import itertools
+import json
+import math
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from worldloom.errors import InputError
+from worldloom.geometry.io.atomic import atomic_path
+from worldloom.synth.dataset.annotate import boxed_things
+from worldloom.synth.dataset.clips import DrivingClip, load_driving_clip, save_driving_clip, tracks_from_boxes
+from worldloom.synth.dataset.scenes import KEYFRAME_SECONDS, SCENE_SECONDS, TOWN_SIZE, every
+from worldloom.synth.generate import Job, generate
+from worldloom.synth.towns.town import make_town
+from worldloom.synth.traffic.counterfactuals import MANOEUVRES, branches
+from worldloom.synth.traffic.drive import Drive, drive_town
+from worldloom.synth.traffic.risk import risk_of
+from worldloom.synth.traffic.simulator import Simulator
+from worldloom.synth.traffic.sumo import STEP
+from worldloom.synth.voxels.voxelize import Voxelizer, voxelize_drive
+
+RISKY = ("cut_in", "near_miss", "hit_parked", "hit_moving", "leave_road")
+_SAFE = tuple(name for name in MANOEUVRES if name not in RISKY)
+
+
+@dataclass(frozen=True)
+class TownClips:
+    """All that decides the clips of a town: the same gives the same bytes."""
+
+    town_seed: int
+    num_scenes: int = 8  # logged drives, each in traffic of its own
+    num_alternatives: int = 0  # of each scene: the same world under other actions of the ego
+    seconds: float = SCENE_SECONDS  # of a logged drive; alternatives take ten
+    town_size: float = TOWN_SIZE
+
+    def __post_init__(self) -> None:
+        if self.town_seed < 0 or self.num_scenes < 1 or not 0 <= self.num_alternatives <= len(MANOEUVRES):
+            raise InputError(
+                f"expected a seed >= 0, scenes >= 1 and 0 to {len(MANOEUVRES)} alternatives, got {self.town_seed}, "
+                f"{self.num_scenes} and {self.num_alternatives}"
+            )
+        if not KEYFRAME_SECONDS <= self.seconds < math.inf:
+            raise InputError(f"expected scenes of {KEYFRAME_SECONDS} s or more, got {self.seconds}")
+
+    @property
+    def name(self) -> str:
+        return f"town-{self.town_seed:04d}"
+
+    @property
+    def done(self) -> str:
+        """The file that is written last."""
+        return f"{self.name}/clips.json"
+
+    def drive_seed(self, number: int) -> int:
+        """Of a scene's traffic."""
+        return int(hashlib.sha256(f"{self.town_seed}/clips/{number}".encode()).hexdigest()[:7], 16)
+
+
+def write_clips(
+    seeds: Iterable[int],
+    out: Path,
+    num_scenes: int = 8,
+    num_alternatives: int = 0,
+    seconds: float | int = SCENE_SECONDS,
+    town_size: float | int = TOWN_SIZE,
+    num_workers: int = 1,
+) -> Iterator[Path]:
+    """Write the clips of the towns of these seeds; yield each town's `clips.json` when it is finished.
+
+    OUT/town-0007/scene-00.npz is a logged drive, scene-00-near_miss.npz an alternative of it; `load_driving_clip` reads
+    both. clips.json lists them with the frames, the manoeuvre and whether there is a collision. What is there already
+    is not made again; the bytes do not depend on the number of workers. Whoever calls this from a program with workers
+    needs `if __name__ == "__main__"`, as with all processes that Python spawns.
+
+    Raises:
+        InputError: numbers that cannot be.
+        MissingExtra: SUMO or the ray caster is not installed.
+    """
+    towns = [TownClips(seed, num_scenes, num_alternatives, float(seconds), float(town_size)) for seed in seeds]
+    out.mkdir(parents=True, exist_ok=True)
+    jobs = [Job(town.name, write_town_clips, town.done, {"town": town}) for town in towns]
+    for progress in generate(jobs, out, num_workers):
+        if progress.share == 1:
+            yield out / progress.job.done
+
+
+def write_town_clips(folder: Path, tell: Callable[[float, str], None], town: TownClips) -> None:
+    """Write all clips of a town below `folder`; the list comes last."""
+    target = folder / town.name
+    target.mkdir(exist_ok=True)
+    names = [f"scene-{i:02d}" for i in range(town.num_scenes)]
+    left = [i for i, name in enumerate(names) if not (target / f"{name}.npz").exists()]
+    voxelizer = Voxelizer(make_town(town.town_seed, size=town.town_size)) if left else None
+    for i in left:
+        assert voxelizer is not None
+        tell(i / len(names), names[i])
+        logged, *alternatives = scene_clips(voxelizer, town, i)
+        for clip in alternatives:
+            save_driving_clip(target / f"{names[i]}-{clip.manoeuvre}.npz", clip)
+        save_driving_clip(target / f"{names[i]}.npz", logged)  # last: where it is, the alternatives are
+    clips = {path.name: _facts(load_driving_clip(path)) for path in sorted(target.glob("scene-*.npz"))}
+    with atomic_path(folder / town.done) as temporary:
+        temporary.write_text(json.dumps({"town": asdict(town), "clips": clips}, indent=1) + "\n")
+
+
+def clips_of_town(town: TownClips) -> Iterator[DrivingClip]:
+    """The clips of a town without files: each logged drive, then its alternatives."""
+    voxelizer = Voxelizer(make_town(town.town_seed, size=town.town_size))
+    for i in range(town.num_scenes):
+        yield from scene_clips(voxelizer, town, i)
+
+
+def scene_clips(voxelizer: Voxelizer, town: TownClips, number: int) -> Iterator[DrivingClip]:
+    """One logged drive and its alternatives, half of them risky where they can be."""
+    seed = town.drive_seed(number)
+    if town.num_alternatives == 0:
+        yield _clip(voxelizer, drive_town(voxelizer.town, town.seconds, seed, STEP))
+        return
+    with Simulator(voxelizer.town, seed) as simulator:
+        simulator.reset(town.seconds)
+        yield _clip(voxelizer, simulator.drive(STEP))
+        wanted = _shuffled(random.Random(seed))
+        done = branches(simulator, manoeuvres=wanted, dt=STEP)
+        for one in itertools.islice(done, town.num_alternatives):
+            frame = one.branch_frame // round(KEYFRAME_SECONDS / STEP)
+            yield _clip(voxelizer, one.drive, one.manoeuvre, frame)
+
+
+def _shuffled(dice: random.Random) -> list[str]:
+    """All manoeuvres, risky and other ones by turns."""
+    risky, safe = dice.sample(RISKY, len(RISKY)), dice.sample(_SAFE, len(_SAFE))
+    return [name for pair in itertools.zip_longest(risky, safe) for name in pair if name is not None]
+
+
+def _clip(voxelizer: Voxelizer, fine: Drive, manoeuvre: str = "", branch_frame: int = -1) -> DrivingClip:
+    stride = round(KEYFRAME_SECONDS / fine.dt)
+    drive = every(fine, stride)
+    occupancy, mask_lidar = voxelize_drive(voxelizer.town, drive, voxelizer)
+    velocities = {user.id: user.velocity for user in drive.users}
+    tracks = tracks_from_boxes(boxed_things(voxelizer.town, drive), velocities, len(drive))
+    risk = risk_of(voxelizer.town, fine).every(stride)
+    return DrivingClip(occupancy, mask_lidar, fine.fine, drive.speed, tracks, risk, manoeuvre, branch_frame)
+
+
+def _facts(clip: DrivingClip) -> dict[str, object]:
+    risk = clip.risk
+    return {
+        "frames": len(clip.occupancy),
+        "manoeuvre": clip.manoeuvre,
+        "branch_frame": clip.branch_frame,
+        "collision": bool(risk.collision.any()),
+        "off_road": bool(risk.off_road.any()),
+        "gap": round(float(risk.gap.min()), 3),
+    }
