@@ -10,15 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldloom.geometry import OCC3D_CLASSES, apply, compose, rotz
+from worldloom.geometry import OCC3D_CLASSES, apply, compose, invert, rotz
 from worldloom.geometry.io.lidar import load_lidar
 from worldloom.synth.cast import Caster
 from worldloom.synth.road_users.catalogue import make_road_user
 from worldloom.synth.road_users.coachwork import reflector
 from worldloom.synth.sensors.keyframe_cameras import camera_pictures
+from worldloom.synth.sensors.laser import Returns, laser_points, lidar_eyes, sweep_poses
 from worldloom.synth.sensors.rig import nuscenes_like_rig
 from worldloom.synth.sensors.sweep import OWN, LidarModel, Sweep, lidar_sweep
-from worldloom.synth.shapes import placed, slab
+from worldloom.synth.shapes import cylinder, placed, slab, turned
 from worldloom.synth.skies.sky import Sky
 from worldloom.synth.world import SEMANTICS, Material, Thing, World
 
@@ -177,6 +178,107 @@ def test_camera_pictures_show_the_car_where_it_stands() -> None:
     # The camera's horizon is in the middle: sky above, floor below.
     assert truth.sky[:16].all()
     assert not truth.sky[20:].any()
+
+
+def test_pictures_go_with_their_car_and_each_has_light_of_its_own() -> None:
+    pose = compose(rotz(torch.tensor(2.1)), torch.tensor([30.0, -20.0, 1.0]))
+    things = (FLOOR, placed(make_road_user("car", 1), (12, 0, 0), 0.4))
+    moved = tuple(Thing(t.name, t.semantic, t.parts, pose @ t.world_from_thing) for t in things)
+    ahead = RIG.cameras["CAM_FRONT"]
+    twins = replace(RIG, cameras={"one": ahead, "other": ahead})
+    here = camera_pictures(caster(*things), torch.eye(4), twins, width=32, paths=1)
+    there = camera_pictures(caster(*moved), pose, twins, width=32, paths=1)
+    assert (here["one"].semantic == there["one"].semantic).float().mean() > 0.98
+    assert (here["one"].semantic == SEMANTICS.index("car")).any()
+    assert not torch.equal(here["one"].rgb, here["other"].rgb)
+    again = camera_pictures(caster(*things), torch.eye(4), twins, width=32, paths=1)
+    assert torch.equal(here["one"].rgb, again["one"].rgb)
+
+
+def test_leaves_are_bright_and_what_is_too_near_is_not_seen() -> None:
+    near, hedge = slab((0.94, 0.5, 1), (2, 0.6, 3), GREY), slab((20, -60, 0), (21, 60, 30), GREY)
+    things = (Thing("near", "building", (near,)), Thing("hedge", "bush", (hedge,)))
+    sweep = lidar_sweep(caster(*things), torch.eye(4), SPARSE, 3, EXACT)
+    assert (sweep.points[sweep.instance == 1, 3] == 70).all()  # 0.3 * 2.5, at most 0.7
+    distance = sweep.points[sweep.instance == 0, :3].norm(dim=-1)
+    assert distance.min() > EXACT.min_range
+    assert distance.min() < EXACT.min_range + 0.02
+
+
+ALL_BACK = Returns(half_range=1e6, noise=0.0)
+
+
+def driven(*x: float) -> Tensor:
+    poses = torch.eye(4).repeat(len(x), 1, 1)
+    poses[:, 0, 3] = torch.tensor(x)
+    return poses
+
+
+def test_sweeps_are_taken_as_the_car_drives() -> None:
+    path = driven(0.0, 0.9, 2.1, 2.1, 3.9, 4.3, 4.4, 4.5)
+    assert torch.equal(sweep_poses(path, 2.0), path[[0, 2, 5, 7]])
+    assert torch.equal(sweep_poses(path[:6], 2.0), path[[0, 2, 5]])
+    assert torch.equal(sweep_poses(path[:1], 2.0), path[:1])
+    pose = compose(rotz(torch.tensor(math.pi / 2)), torch.tensor([10.0, 20.0, 3.0]))
+    expected = torch.tensor([[10.0, 20.94, 4.84]], dtype=torch.float64)
+    torch.testing.assert_close(lidar_eyes(pose[None], RIG), expected, atol=1e-5, rtol=0)
+
+
+def test_gathered_points_lie_on_what_was_hit_along_the_rings() -> None:
+    """From a car that is turned and tilted."""
+    pose = compose(rotz(torch.tensor(0.8)) @ turned(pitch=0.05, roll=0.03), torch.tensor([3.0, -4.0, 0.0]))
+    points, labels = laser_points(caster(FLOOR, wall(GREY, 20.0)), pose[None], SPARSE, 2, ALL_BACK)
+    on_wall = labels == OCC3D_CLASSES.index("manmade")
+    assert (labels[~on_wall] == OCC3D_CLASSES.index("driveable_surface")).all()
+    assert on_wall.sum() > 500
+    assert (points[on_wall, 0] - 20).abs().max() < 1e-3
+    assert points[~on_wall, 2].abs().max() < 1e-3
+    own = apply(invert(pose.double() @ RIG.ego_from_lidar.double()), points)
+    distance = own.norm(dim=-1)
+    assert distance.max() < ALL_BACK.max_range
+    away = (torch.asin(own[:, 2] / distance)[:, None] - RIG.elevations).abs().amin(1)
+    assert away.max() < 1e-4
+    # Two turns from one place start at different angles.
+    twice, _ = laser_points(caster(FLOOR), driven(0.0, 0.0), SPARSE, 2, ALL_BACK)
+    first, second = twice.chunk(2)
+    assert first.shape != second.shape or not torch.allclose(first, second, atol=1e-3)
+
+
+def test_gathered_ranges_are_noisy_and_far_beams_are_lost() -> None:
+    """Nearly level beams end on a wall all around the LiDAR, at nearly one range."""
+    level = replace(RIG, elevations=torch.linspace(-0.1, 0.1, 32))
+
+    def ranges(radius: float, model: Returns) -> Tensor:
+        around = Thing("around", "building", (cylinder(radius, 60, (0, 0, -30), GREY, 256),))
+        points, _ = laser_points(caster(around), driven(-0.94), level, 4, model)
+        return (points - torch.tensor([0, 0, 1.84])).norm(dim=-1)
+
+    exact, noisy = ranges(20.0, ALL_BACK), ranges(20.0, replace(ALL_BACK, noise=0.1))
+    assert len(exact) == len(noisy) == 32 * RIG.num_azimuths
+    assert float((noisy - exact).mean()) == pytest.approx(0, abs=0.003)
+    assert float((noisy - exact).std()) == pytest.approx(0.1, abs=0.003)
+    for radius, share in ((20.0, 1 / 2), (30.0, 1 / (1 + 1.5**4)), (10.0, 16 / 17)):
+        assert len(ranges(radius, Returns(half_range=20.0))) / len(exact) == pytest.approx(share, abs=0.015)
+    assert len(ranges(20.3, replace(ALL_BACK, max_range=20.0))) == 0
+
+
+def test_beams_end_within_crowns() -> None:
+    """In leaves 0.5 m thick, behind which a wall stands: at most to their far side, by an exponential law."""
+    leaves = Thing("tree", "tree", (slab((20, -60, 0), (20.5, 60, 30), GREY),))
+    level = replace(RIG, elevations=torch.linspace(0.0, 0.02, 32))
+    model = replace(ALL_BACK, foliage=0.4)
+    points, labels = laser_points(caster(leaves, wall(GREY, 21.0)), driven(0.0), level, 5, model)
+    assert (labels == OCC3D_CLASSES.index("vegetation")).all()
+    assert points[:, 0].min() >= 20 - 1e-3
+    assert points[:, 0].max() <= 20.5 + 1e-3
+    ahead = points[:, 1].abs() < 3
+    # The mean of an exponential law cut off at 0.48 m: what comes nearer than 2 cm to a surface is taken off before.
+    mean = 0.4 * (1 - math.exp(-0.48 / 0.4))
+    assert float(points[ahead, 0].mean()) - 20 == pytest.approx(mean, abs=0.015)
+    # A wall right behind a single leaf is no crown.
+    leaf = Thing("tree", "tree", (slab((20, -60, 0), (20.01, 60, 30), GREY),))
+    points, _ = laser_points(caster(leaf, wall(GREY, 21.0)), driven(0.0), level, 5, model)
+    assert points[:, 0].max() < 20.011
 
 
 def test_rings_fill_like_the_genuine_ones(test_data: Path) -> None:

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from worldloom.geometry import look_at
+from worldloom.geometry import compose, look_at, rotz
 from worldloom.synth.cast import Caster
 from worldloom.synth.sensors.visibility import visibility_level, visible_shares
 from worldloom.synth.shapes import slab
 from worldloom.synth.skies.sky import Sky
-from worldloom.synth.world import Material, Thing, World
+from worldloom.synth.world import Material, Part, Thing, World
 
 GREY = Material("grey", (0.5, 0.5, 0.5))
 
@@ -55,7 +55,30 @@ def test_half_a_wall_hides_half(hidden: float):
     assert share == pytest.approx(1 - hidden, abs=0.04)
 
 
+def test_the_camera_that_looks_at_it_is_asked():
+    """Of two cameras one has a wall before it; the other sees the thing from aside."""
+    wall, thing = block("wall", (5, -2, -9), (6, 2, 9)), block("a", (10, -1, -1), (14, 1, 1))
+    caster = Caster(World("town", 0, (wall, thing), Sky((0.0, 0.0, 1.0)), torch.zeros(1, 3)), 1)
+    behind_wall, aside = torch.zeros(3), torch.tensor([12.0, 20.0, 0.0])
+    for turned, share in ((1.0, 0.0), (-1.0, 1.0)):
+        cameras = torch.stack(
+            [
+                look_at(behind_wall, behind_wall + torch.tensor([turned, 0.0, 0.0])),
+                look_at(aside, aside + torch.tensor([0.3, turned, 0.0])),
+            ]
+        )
+        assert visible_shares(caster, torch.tensor([1]), cameras).tolist() == [share]
+
+
+def test_rays_go_to_the_surface_itself():
+    """A lone triangle, turned and moved, catches each of them."""
+    triangle = Part(
+        torch.tensor([[0.0, -1, -1], [0.5, 2, -1], [0, -1, 1]]), torch.tensor([[0, 2, 1]], dtype=torch.int32), GREY
+    )
+    pose = compose(rotz(torch.tensor(0.7)), torch.tensor([9.0, 2.0, 0.5]))
+    assert shares(None, Thing("sail", "car", (triangle,), pose)) == [1.0]
+
+
 def test_levels_of_nuscenes():
-    assert visibility_level(torch.tensor([0.0, 0.39, 0.41, 0.59, 0.61, 0.79, 0.81, 1.0])).tolist() == [
-        *(1, 1, 2, 2, 3, 3, 4, 4)
-    ]
+    shares = torch.tensor([0.0, 0.39, 0.4, 0.41, 0.59, 0.6, 0.61, 0.79, 0.8, 0.81, 1.0])
+    assert visibility_level(shares).tolist() == [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]

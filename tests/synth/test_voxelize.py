@@ -1,20 +1,28 @@
 """Voxels of towns and drives: closed forms, exact motions, what sensors can and cannot know."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from tests.synth.bare_town import ROAD, bare_town, block, straight_drive
 from worldloom.errors import InputError
-from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, Trajectory, VoxelGrid, compose, rotz
+from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, Trajectory, VoxelGrid, apply, compose, invert, rotz
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, road_user_extent
+from worldloom.synth.sensors.laser import Returns
+from worldloom.synth.sensors.rig import Rig, nuscenes_like_rig
+from worldloom.synth.soup import soup_from_things
 from worldloom.synth.towns.town import StandingUser
-from worldloom.synth.traffic.drive import RoadUser
+from worldloom.synth.traffic.drive import Drive, RoadUser
+from worldloom.synth.voxels.gathered import GatheredDrive, Gathering
+from worldloom.synth.voxels.static_layer import Cloud, SoupTiles, clouds_by_tile, joined_clouds, tiles_in_reach
 from worldloom.synth.voxels.surface_points import surface_points
 from worldloom.synth.voxels.user_cloud import PlacedUser, user_cloud
-from worldloom.synth.voxels.voxelize import Voxelizer, voxelize_drive
+from worldloom.synth.voxels.voxel_priority import LABEL_OF_RANK
+from worldloom.synth.voxels.voxelize import Voxelizer, ground_cloud, voxelize_drive
 
 GRID = VoxelGrid((-12.0, -12.0, -1.0), 0.4, (60, 60, 16))
 MANMADE, CAR, PEDESTRIAN = (OCC3D_CLASSES.index(name) for name in ("manmade", "car", "pedestrian"))
@@ -182,6 +190,189 @@ def test_users_are_labelled_while_beams_reach_them() -> None:
     # Parked at (-8, 3); the third ego has driven 4 m on.
     assert (labels[0, 75:86, 105:110] == CAR).sum() > 60
     assert (labels[2, 65:76, 105:110] == CAR).sum() > 60
+
+
+# A LiDAR of few beams, all of which come back, where it does not matter what they meet.
+FEW = replace(nuscenes_like_rig(), num_azimuths=24)
+EXACT = Gathering(returns=Returns(half_range=1e6, noise=0.0))
+
+
+def moving_car(x: float, y: float, yaw: float, present: Sequence[bool]) -> RoadUser:
+    """A car that is there at some frames, always at one place."""
+    extent = road_user_extent("car", 0)
+    poses = pose(x, y, yaw).float().repeat(len(present), 1, 1)
+    poses[:, 2, 3] = extent[2] / 2
+    track = Trajectory(poses, torch.tensor(present), CAR, extent, 0.5)
+    return RoadUser("car", "car", 0, track, torch.zeros(len(present), 3), torch.zeros(len(present)))
+
+
+def gathered(drive: Drive, gathering: Gathering = EXACT, rig: Rig = FEW) -> GatheredDrive:
+    voxelizer = Voxelizer(bare_town(), GRID)
+    return GatheredDrive(voxelizer.caster, voxelizer.town.ground, drive, (), rig, gathering)
+
+
+def test_users_stand_on_the_ground_and_not_above() -> None:
+    drive = straight_drive((moving_car(8.0, 0.0, 0.0, [True, True, False]),))
+    _, _, height = road_user_extent("car", 0)
+    top = math.floor((height - 0.75 + 1.0) / 0.4)
+    for as_sensed in (True, False):
+        labels = voxelize_drive(bare_town(), drive, as_sensed=as_sensed, rig=FEW).occupancy.labels
+        heights = (labels[0] == CAR).any(0).any(0).nonzero()[:, 0]
+        assert int(heights.max()) == top
+        assert int(heights.min()) <= 1
+        assert not (labels[2] == CAR).any()  # it has gone
+
+
+def test_sides_of_a_user_are_those_it_turned_to_the_lidar() -> None:
+    """Written out: a point is labelled if some eye at a frame when the car was there is on its side of the surface."""
+    car = moving_car(5.0, 4.0, 2.0, [False, True, True, True, False])
+    ((user, seen),) = gathered(straight_drive((car,), frames=5)).users(2, lambda _: True)
+    cloud = user_cloud("car", 0, 0.0)
+    turn = rotz(torch.tensor(2.0))
+    expected = torch.zeros(len(cloud.points), dtype=torch.bool)
+    for frame in (1, 2, 3):
+        eye = (torch.tensor([0.94 + 2 * frame - 5.0, -4.0, 1.84])) @ turn
+        expected |= (cloud.normals * (eye - cloud.points)).sum(1) > 0
+    assert (seen == expected).float().mean() > 0.999
+    assert 0.3 < expected.float().mean() < 0.9
+    torch.testing.assert_close(user.world_from_user, pose(5.0, 4.0, 2.0), atol=1e-6, rtol=0)
+
+
+def test_users_linger_for_as_many_frames_as_they_may() -> None:
+    """The LiDAR reaches 10 m and is at 0.94 + 2 f: it reaches a car at x = 20 from frame 5 on, one at 0.5 until 4."""
+    always = [True] * 9
+    drive = straight_drive((moving_car(20.0, 0.0, 0.0, always), moving_car(0.5, 0.0, 0.0, always)), frames=9)
+    gathering = replace(EXACT, returns=replace(EXACT.returns, max_range=10.0))
+    drives = gathered(drive, gathering)
+    places = [[float(user.world_from_user[0, 3]) for user, _ in drives.users(f, lambda _: True)] for f in range(9)]
+    assert places == [[0.5]] * 3 + [[20.0, 0.5]] * 4 + [[20.0]] * 2
+    assert [len(list(drives.users(f, lambda _: False))) for f in (0, 5)] == [0, 0]
+
+
+def test_beams_are_followed_from_places_along_the_drive() -> None:
+    eyes = gathered(straight_drive(frames=21)).eyes_near(5, 12.0, 8.0)
+    x = torch.tensor([10.94, 0.94, 8.94, 16.94], dtype=torch.float64)
+    expected = torch.stack([x, torch.zeros(4).double(), torch.full((4,), 1.84).double()], 1)
+    torch.testing.assert_close(eyes, expected, atol=1e-5, rtol=0)
+
+
+def test_ground_is_labelled_near_the_rings_and_known_on_them() -> None:
+    """One ring of beams draws a circle; labels reach `filled` to both sides of it, in a grid off that of the raster."""
+    ring = replace(FEW, elevations=torch.tensor([math.radians(-15.0)]), num_azimuths=900)
+    fine = VoxelGrid((-11.95, -11.95, -1.0), 0.2, (120, 120, 12))
+    voxelizer = Voxelizer(bare_town(), fine)
+    ranks, hit = voxelizer.blank()
+    gathered(straight_drive(frames=1), EXACT, ring).static.mark(ranks, hit, voxelizer.voxel_from_world(pose()))
+    # The raster's cells have their middles a quarter of a voxel off those of the grid.
+    x, y = fine.centres()[:, :, 1, :2].unbind(-1)
+    x, y = x - 0.05, y - 0.05
+    off = ((x - 0.94).hypot(y) - 1.84 / math.tan(math.radians(15.0))).abs()
+    labels = LABEL_OF_RANK[ranks[:, :, 1].long()]
+    known = hit[:, :, 1] > 0
+    assert (labels[off < EXACT.filled - 0.15] != FREE).all()
+    assert (labels[off > EXACT.filled + 0.15] == FREE).all()
+    assert not known[off > 0.15].any()
+    assert known[off < 0.05].float().mean() > 0.95
+    filled = labels != FREE
+    for at, middle in ((x, 0.94), (y, 0.0)):
+        assert float(at[filled].mean()) == pytest.approx(middle, abs=0.04)
+    assert torch.equal(labels[filled] == ROAD, y[filled] < 6.0)
+
+
+def test_a_cloud_in_tiles_keeps_one_point_of_each_kind_in_a_cell() -> None:
+    generator = torch.Generator().manual_seed(4)
+    points = torch.rand(4000, 3, generator=generator) * torch.tensor([40.0, 60.0, 1.5]) - 20
+    points = (points * 2).round() / 2 + 0.1 * torch.rand(4000, 3, generator=generator)  # many to a cell
+    ranks = torch.randint(1, 4, (4000,), generator=generator).to(torch.uint8)
+    hit = torch.rand(4000, generator=generator) < 0.5
+    tiles = clouds_by_tile(Cloud(points, ranks, hit), 0.2)
+
+    def kinds(cloud: Cloud) -> list[tuple[int, ...]]:
+        cells = (cloud.points.double() / 0.2).floor().long()
+        return [tuple(row) for row in torch.cat([cells, cloud.ranks[:, None], cloud.hit[:, None]], 1).tolist()]
+
+    kept = [kind for cloud in tiles.values() for kind in kinds(cloud)]
+    assert len(kept) == len(set(kept)) < 4000
+    assert set(kept) == set(kinds(Cloud(points, ranks, hit)))
+    for tile, cloud in tiles.items():
+        assert torch.equal((cloud.points[:, :2] / 16.0).floor().long().unique(dim=0), torch.tensor([tile]))
+    assert clouds_by_tile(joined_clouds(()), 0.2) == {}
+
+
+def test_tiles_that_meet_the_grid_are_in_reach() -> None:
+    voxelizer = Voxelizer(bare_town(), GRID)
+    lattice = GRID.centres()[::2, ::2, ::15].reshape(-1, 3).double()
+    for yaw, x, y in ((0.0, 3.0, -5.0), (0.7, 100.0, 41.0), (2.5, -33.0, -7.0)):
+        c, s = math.cos(0.1), math.sin(0.1)
+        where = pose(x, y, yaw)
+        where[:3, :3] = where[:3, :3] @ torch.tensor([[c, 0, s], [0, 1, 0], [-s, 0, c]], dtype=torch.float64)
+        world = apply(invert(voxelizer.grid_from_world(where)), lattice)
+        needed = {(i, j) for i, j in (world[:, :2] / 16.0).floor().long().tolist()}
+        found = tiles_in_reach(GRID.shape, voxelizer.voxel_from_world(where))
+        assert needed <= set(found)
+        assert len(found) == len(set(found)) <= len(needed) + 6
+        # None is farther from the ego than half the grid's diagonal and its own.
+        middles = (torch.tensor(found) + 0.5) * 16 - torch.tensor([x, y])
+        assert middles.norm(dim=1).max() < 12 * math.sqrt(2) + 8 * math.sqrt(2) + 3
+
+
+def test_surfaces_cut_into_tiles_lose_nothing() -> None:
+    soup = soup_from_things([block((50.0, 37.0, 1.0), (3.0, -7.0, 0.5)), block((0.4, 0.4, 2.0), (16.0, 16.0, 1.0))])
+    whole, _ = surface_points(soup.vertices, soup.faces, 0.5)
+    tiles = SoupTiles(soup, 0.5)
+    pieces = []
+    for i in range(-3, 4):
+        for j in range(-3, 4):
+            piece = tiles((i, j)).points
+            assert torch.equal((piece[:, :2] / 16.0).floor().long(), torch.tensor([[i, j]]).expand(len(piece), 2))
+            pieces.append(piece)
+    joined = torch.cat(pieces)
+    assert len(joined) == len(whole)
+    order = [np.lexsort(points.float().numpy().T) for points in (joined, whole)]
+    assert torch.equal(joined[order[0]], whole.float()[order[1]])
+
+
+def test_ground_is_sampled_in_the_middle_of_its_cells() -> None:
+    cloud = ground_cloud(bare_town().ground, (-1, 0))
+    axis = torch.arange(80) * 0.2 + 0.1
+    expected = torch.cartesian_prod(axis - 16.0, axis)
+    torch.testing.assert_close(cloud.points[:, :2], expected, atol=1e-5, rtol=0)
+    assert (cloud.points[:, 2] == 0).all()
+    assert torch.equal(LABEL_OF_RANK[cloud.ranks.long()] == ROAD, expected[:, 1] < 6.0)
+
+
+def test_what_may_touch_the_grid_is_near() -> None:
+    voxelizer = Voxelizer(bare_town(), GRID)
+    half = torch.tensor([12.0, 12.0, 3.2])
+    for axis in range(3):
+        for side in (-1.0, 1.0):
+            for beyond, expected in ((-1.0, True), (11.5, True), (12.5, False)):
+                place = pose()
+                place[2, 3] = 2.2 + 0.75  # the grid's middle, over ground at -0.75
+                place[axis, 3] += side * (float(half[axis]) + beyond)
+                assert voxelizer.near(voxelizer.voxel_from_world(pose()) @ place) == expected
+
+
+def test_poses_of_labels_lead_from_their_grid_to_the_world() -> None:
+    """Also where the road is tilted: the grid's frame hangs above the ego along the ego's own z."""
+    drive = straight_drive(frames=2)
+    c, s = math.cos(0.2), math.sin(0.2)
+    tilted = drive.world_from_ego @ torch.tensor([[c, 0, s, 0], [0, 1, 0, 0], [-s, 0, c, 0], [0, 0, 0, 1]])
+    voxelizer = Voxelizer(bare_town(), GRID)
+    occupancy = voxelize_drive(voxelizer.town, replace(drive, world_from_ego=tilted), voxelizer, rig=FEW).occupancy
+    for world_from_grid, world_from_ego in zip(occupancy.world_from_ego, tilted, strict=True):
+        expected = invert(voxelizer.grid_from_world(world_from_ego)).float()
+        torch.testing.assert_close(world_from_grid, expected, atol=1e-5, rtol=0)
+
+
+def test_insides_of_buses_belong_to_the_nearest_side() -> None:
+    cloud = user_cloud("bus", 0, 0.0)
+    length, width, height = road_user_extent("bus", 0)
+    x, y, z = cloud.points.unbind(1)
+    within = (x.abs() < length / 2 - 1.5) & (y.abs() < width / 2 - 0.25) & (z > 1.6) & (z < height - 0.9)
+    assert within.sum() > 300
+    assert (y[within].abs() > width / 2 - 0.9).all()
+    assert (cloud.normals[within, 1] * y[within].sign() > 0.5).float().mean() > 0.9
 
 
 def test_points_cover_triangles() -> None:

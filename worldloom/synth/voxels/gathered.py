@@ -44,7 +44,7 @@ class GatheredDrive:
         drive: Drive,
         standing: Sequence[PlacedUser],
         rig: Rig,
-        gathering: Gathering,
+        gathering: Gathering = Gathering(),
     ) -> None:
         """`caster` holds the town and its standing users."""
         self._gathering, self._drive, self._standing = gathering, drive, standing

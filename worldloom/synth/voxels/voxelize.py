@@ -17,7 +17,7 @@ from worldloom.synth.soup import soup_from_things
 from worldloom.synth.towns.ground import Ground
 from worldloom.synth.towns.town import StandingUser, Town
 from worldloom.synth.traffic.drive import Drive
-from worldloom.synth.voxels.gathered import GatheredDrive, Gathering, users_at
+from worldloom.synth.voxels.gathered import GatheredDrive, users_at
 from worldloom.synth.voxels.masks import SensorMasks
 from worldloom.synth.voxels.static_layer import TILE, Cloud, SoupTiles, StaticLayer, Tile, joined_clouds
 from worldloom.synth.voxels.user_cloud import PlacedUser, user_cloud
@@ -144,7 +144,6 @@ def voxelize_drive(
     voxelizer: Voxelizer | None = None,
     as_sensed: bool = True,
     rig: Rig | None = None,
-    gathering: Gathering = Gathering(),  # noqa: B008  (frozen)
 ) -> VoxelizedDrive:
     """All frames of a drive with their masks.
 
@@ -159,7 +158,7 @@ def voxelize_drive(
         MissingExtra: where the ray caster is not installed.
     """
     voxelizer = voxelizer or Voxelizer(town)
-    frames = list(voxelized_frames(town, drive, voxelizer, as_sensed, rig, gathering))
+    frames = list(voxelized_frames(town, drive, voxelizer, as_sensed, rig))
     lift = torch.eye(4, dtype=drive.world_from_ego.dtype)
     lift[2, 3] = -voxelizer.ground_z
     occupancy = Occupancy(
@@ -179,13 +178,12 @@ def voxelized_frames(
     voxelizer: Voxelizer,
     as_sensed: bool = True,
     rig: Rig | None = None,
-    gathering: Gathering = Gathering(),  # noqa: B008  (frozen)
 ) -> Iterator[VoxelFrame]:
     """As `voxelize_drive`, one frame after the other."""
     if voxelizer.town is not town:
         raise InputError("expected a voxelizer of the drive's own town, got one of another town")
     rig = rig or nuscenes_like_rig()
-    gathered = GatheredDrive(voxelizer.caster, town.ground, drive, voxelizer.standing, rig, gathering)
+    gathered = GatheredDrive(voxelizer.caster, town.ground, drive, voxelizer.standing, rig)
     masks = SensorMasks(voxelizer.grid, voxelizer.ground_z, rig)
     for frame in range(len(drive)):
         grid_from_world = voxelizer.grid_from_world(drive.world_from_ego[frame])
