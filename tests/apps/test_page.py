@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from worldloom.apps import drive
 from worldloom.apps.drive import make_drive
 from worldloom.geometry import OCC3D_CLASSES, OCC3D_GRID, Occupancy
 from worldloom.geometry.io import save_clip
@@ -182,7 +183,10 @@ def test_a_bad_file_is_one_readable_line(page, tmp_path: Path) -> None:
     assert "Traceback" not in toast.inner_text()
 
 
-def test_a_finished_result_is_shown_at_once_with_its_report(browser, tmp_path: Path) -> None:
+def test_a_finished_result_is_shown_at_once_with_its_report(
+    browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drive, "PICTURES_PER_FRAME", 1)  # nobody watches this film
     result = make_drive(little_clip(tmp_path / "clip.npz"), tmp_path / "drive", path="log", num_past=3, horizon=2)
     (tmp_path / "app").mkdir()
     with served(tmp_path / "app", "--show", str(result.folder)) as address:
