@@ -47,8 +47,8 @@ class StaticTokenizerConfig:
 class StaticCodes(NamedTuple):
     """Codes on the plane, in [-1, 1]; zeros where there is nothing to say."""
 
-    coarse: Float[Tensor, "b c h w"]
-    fine: Float[Tensor, "b d h2 w2"] | None
+    coarse: Float[Tensor, "b c h w"] | None = None
+    fine: Float[Tensor, "b d h2 w2"] | None = None
 
 
 class StaticLogits(NamedTuple):
@@ -81,8 +81,8 @@ class StaticTokenizer(nn.Module):
         self.encoder = _Encoder(config)
         self.coarse_head = nn.Conv2d(eighth, len(config.coarse), 1)
         self.fine_head = nn.Conv2d(quarter + eighth, len(config.fine), 1)
-        self.coarse_in = nn.Conv2d(len(config.coarse), eighth, 1)
-        self.fine_in = nn.Conv2d(len(config.fine) + 1, quarter, 1)  # one more channel: whether there are fine codes
+        self.coarse_in = nn.Conv2d(len(config.coarse) + 1, eighth, 1)  # one more channel: whether there are codes
+        self.fine_in = nn.Conv2d(len(config.fine) + 1, quarter, 1)
         self.at_eighth = _stage(2 * eighth, eighth, config.decoder_blocks + 1)
         self.up_quarter = _Up(eighth, quarter)
         self.at_quarter = _stage(3 * quarter, quarter, config.decoder_blocks)
@@ -110,65 +110,67 @@ class StaticTokenizer(nn.Module):
             coarse = coarse * (torch.arange(coarse.shape[1], device=coarse.device) < keep[:, None])[:, :, None, None]
         known = (symbols != UNKNOWN).any(3)
         coarse = coarse * _any(known, STRIDES[1])
-        said = F.interpolate(self.coarse_in(coarse.to(pyramid[2].dtype)), scale_factor=2.0)
+        said = F.interpolate(self.coarse_in(_flagged(coarse, None).to(pyramid[2].dtype)), scale_factor=2.0)
         latent = self.fine_head(torch.cat([pyramid[2], said], 1)).permute(0, 2, 3, 1).float()
         fine = self.fine_quantizer.quantize(latent).codes.permute(0, 3, 1, 2)
         return StaticCodes(coarse, fine * _any(known, STRIDES[0]))
 
-    def remember(self, symbols: UInt8[Tensor, "b x y z"]) -> list[Tensor]:
-        """What the decoder reads of a memory: features of the plane at four scales."""
-        return self.encoder(symbols)
+    def remember(
+        self, symbols: UInt8[Tensor, "b x y z"], path: Float[Tensor, "b x y"] | None = None
+    ) -> list[Float[Tensor, "b _ _ _"]]:
+        """What the decoder reads of a memory: features of the plane at four scales.
 
-    def decode(
-        self,
-        codes: StaticCodes,
-        memory: list[Tensor] | None = None,
-        memory_given: Bool[Tensor, " b"] | None = None,
-        fine_given: Bool[Tensor, " b"] | None = None,
-    ) -> StaticLogits:
+        Args:
+            path: 1 where the ego is going to drive.
+        """
+        return self.encoder(symbols, path)
+
+    def decode(self, codes: StaticCodes, memory: list[Float[Tensor, "b _ _ _"]] | None = None) -> StaticLogits:
         """Logits of the volume.
 
         Args:
-            codes: zeros where there are none.
+            codes: of `encode`, or drawn by a generator; each kind may be left out. Coarse ones or a memory must be.
             memory: of `remember`; none if not given.
-            memory_given: for each sample, if only some have one.
-            fine_given: for each sample, whether `codes.fine` counts; all do if there are any.
         """
-        b, _, h, w = codes.coarse.shape
-        dtype, full, half, quarter, eighth = self.head.weight.dtype, *self.config.widths
+        b, h, w = self._cells(codes, memory)
+        dtype, device = self.head.weight.dtype, self.head.weight.device
         if memory is None:
             memory = [
-                torch.zeros(b, width, h * 2**up, w * 2**up, dtype=dtype, device=codes.coarse.device)
-                for width, up in ((full, 3), (half, 2), (quarter, 1), (eighth, 0))
+                torch.zeros(b, width, h * 2**up, w * 2**up, dtype=dtype, device=device)
+                for width, up in zip(self.config.widths, (3, 2, 1, 0), strict=True)
             ]
-        if memory_given is not None:
-            memory = [features * memory_given[:, None, None, None] for features in memory]
-        fine = codes.fine
-        if fine is None:
-            fine = codes.coarse.new_zeros(b, len(self.config.fine), 2 * h, 2 * w)
-            fine_given = torch.zeros(b, dtype=torch.bool, device=fine.device)
-        given = fine.new_ones(b) if fine_given is None else fine_given.to(fine)
-        flag = given[:, None, None, None].expand(-1, 1, 2 * h, 2 * w)
-        fine = torch.cat([fine * given[:, None, None, None], flag], 1)
-        x = self.at_eighth(torch.cat([self.coarse_in(codes.coarse.to(dtype)), memory[3].to(dtype)], 1))
-        x = self.at_quarter(torch.cat([self.up_quarter(x), self.fine_in(fine.to(dtype)), memory[2].to(dtype)], 1))
-        x = self.at_half(torch.cat([self.up_half(x), memory[1].to(dtype)], 1))
-        x = self.head(self.at_full(torch.cat([self.up_full(x), memory[0].to(dtype)], 1)))
+        coarse = _flagged(codes.coarse, (b, len(self.config.coarse), h, w)).to(device, dtype)
+        fine = _flagged(codes.fine, (b, len(self.config.fine), 2 * h, 2 * w)).to(device, dtype)
+        x = self.at_eighth(torch.cat([self.coarse_in(coarse), memory[3]], 1))
+        x = self.at_quarter(torch.cat([self.up_quarter(x), self.fine_in(fine), memory[2]], 1))
+        x = self.at_half(torch.cat([self.up_half(x), memory[1]], 1))
+        x = self.head(self.at_full(torch.cat([self.up_full(x), memory[0]], 1)))
         x = x.unflatten(1, (len(STATIC) + 2, NUM_LAYERS))
         return StaticLogits(x[:, 0], x[:, 2:], x[:, 1])
+
+    def _cells(self, codes: StaticCodes, memory: list[Tensor] | None) -> tuple[int, int, int]:
+        """Batch and size of the plane of coarse codes."""
+        if codes.coarse is not None:
+            return codes.coarse.shape[0], codes.coarse.shape[2], codes.coarse.shape[3]
+        if memory is None:
+            raise ValueError("decode needs coarse codes or a memory, got neither")
+        return memory[3].shape[0], memory[3].shape[2], memory[3].shape[3]
 
 
 class _Encoder(nn.Module):
     def __init__(self, config: StaticTokenizerConfig) -> None:
         super().__init__()
         widths = config.widths
-        self.stem = nn.Conv2d(NUM_LAYERS * (UNKNOWN + 1), widths[0], 1)
+        self.stem = nn.Conv2d(NUM_LAYERS * (UNKNOWN + 1) + 1, widths[0], 1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(widths))
         self.stages = nn.ModuleList(_stage(width, width, config.encoder_blocks) for width in widths[1:])
 
-    def forward(self, symbols: UInt8[Tensor, "b x y z"]) -> list[Tensor]:
-        one_hot = F.one_hot(symbols.long(), UNKNOWN + 1).flatten(3).permute(0, 3, 1, 2)
-        x = F.silu(self.stem(one_hot.to(self.stem.weight.dtype)))
+    def forward(self, symbols: UInt8[Tensor, "b x y z"], path: Float[Tensor, "b x y"] | None = None) -> list[Tensor]:
+        dtype = self.stem.weight.dtype
+        kinds = torch.arange(UNKNOWN + 1, dtype=torch.uint8, device=symbols.device)
+        one_hot = (symbols[..., None] == kinds).flatten(3).to(dtype)
+        way = one_hot.new_zeros(*one_hot.shape[:3], 1) if path is None else path[..., None].to(dtype)
+        x = F.silu(self.stem(torch.cat([one_hot, way], 3).permute(0, 3, 1, 2)))
         pyramid = [x]
         for down, stage in zip(self.down, self.stages, strict=True):
             x = stage(down(x))
@@ -203,6 +205,14 @@ class _Up(nn.Module):
 def _stage(width: int, out_width: int, blocks: int) -> nn.Sequential:
     first = [] if width == out_width else [nn.Conv2d(width, out_width, 1)]
     return nn.Sequential(*first, *(_Residual(out_width) for _ in range(blocks)))
+
+
+def _flagged(codes: Tensor | None, shape: tuple[int, int, int, int] | None) -> Tensor:
+    """Codes with one more channel that is 1; zeros of a shape, and 0, where there are none."""
+    if codes is None:
+        assert shape is not None
+        return torch.zeros(shape[0], shape[1] + 1, *shape[2:])
+    return torch.cat([codes, torch.ones_like(codes[:, :1])], 1)
 
 
 def _any(known: Bool[Tensor, "b x y"], stride: int) -> Bool[Tensor, "b 1 h w"]:
