@@ -1,5 +1,6 @@
 """A baked world, opened by another program's reader, shows the pattern where it belongs."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import trimesh
 
 from worldloom.errors import InputError
 from worldloom.geometry import compose
+from worldloom.geometry.io.images import srgb_from_linear
 from worldloom.geometry.io.textured import save_textured_glb
 from worldloom.synth.bake import bake
 from worldloom.synth.shapes import box, ellipsoid, turned
@@ -78,6 +80,34 @@ def test_colours_are_where_the_pattern_puts_them(opened: Any) -> None:
     packed = colour_at(crate, [1.9, 1.5, -1.0], [0, 0, -1], "metallicRoughnessTexture")
     assert abs(int(packed[1]) - 64) <= 1
     assert packed[2] == 255
+
+
+def test_texels_lie_under_the_points_they_were_asked_for() -> None:
+    """Corners of charts fall on middles of texels that hold the pattern's colour there: not half a texel off."""
+
+    def steep(points: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return points / torch.tensor([0.06, 0.04, 0.05]) + 0.5
+
+    crate = Thing("crate", "clutter", (box((0.06, 0.04, 0.05), (0, 0, 0), Material("steep", (0.5, 0.5, 0.5), steep)),))
+    lone = World("room", 0, (crate,), Sky((0.0, 0.0, 1.0)), torch.zeros(1, 3))
+    (mesh,), _, atlas = bake(lone, side=256)
+    at = mesh.uv * 256 - 0.5
+    torch.testing.assert_close(at, at.round(), atol=1e-4, rtol=0)
+    column, row = at.round().long().unbind(-1)
+    seen = atlas.base_colour[row, column].float() / 255
+    # A box's corners are the corners of the cube of colours, but for the side that charts lie in the middle of.
+    torch.testing.assert_close(
+        seen, srgb_from_linear(steep(mesh.vertices, mesh.vertices).clamp(0, 1)), atol=2e-3, rtol=0
+    )
+    other = atlas.base_colour[row.flip(0), column.flip(0)].float() / 255
+    assert (other - seen).abs().max() == 1
+
+
+def test_all_meshes_share_one_material(tmp_path: Path) -> None:
+    save_textured_glb(tmp_path / "a.glb", *bake(world(), side=256))
+    data = (tmp_path / "a.glb").read_bytes()
+    content = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    assert (len(content["meshes"]), len(content["materials"]), len(content["images"])) == (2, 1, 3)
 
 
 def test_nodes_stand_where_things_stand(opened: Any) -> None:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from worldloom.geometry.io.images import srgb_from_linear
 from worldloom.geometry.io.textured import Atlas, Node, TexturedMesh
-from worldloom.synth.world import Material, Part, World
+from worldloom.synth.world import Material, Part, Pattern, World
 
 _DENSEST = 200.0  # texels a metre; finer than any pattern needs
 _SIDES = (2, 256)  # smallest and largest side of a chart in texels
@@ -116,37 +116,39 @@ def _shelve(charts: list[_Chart], side: int, density: float) -> bool:
 
 
 def _paint(charts: list[_Chart], side: int) -> Atlas:
-    base, glow = torch.zeros(side, side, 3), torch.zeros(side, side, 3)
-    rough, metal = torch.full((side, side), 204, dtype=torch.uint8), torch.zeros(side, side, dtype=torch.uint8)
+    base, glow = np.zeros((side, side, 3), np.uint8), np.zeros((side, side, 3), np.uint8)
+    rough, metal = np.full((side, side), 204, np.uint8), np.zeros((side, side), np.uint8)
     by_material: dict[int, list[_Chart]] = {}
     for chart in charts:
         by_material.setdefault(id(chart.material), []).append(chart)
     for own in by_material.values():
         material = own[0].material
-        colours = torch.tensor(material.colour)[None]
-        if material.pattern is not None:
-            points = torch.from_numpy(np.concatenate([chart.points() for chart in own])).float()
-            normals = torch.zeros_like(points)
-            count = torch.tensor([chart.texels[0] * chart.texels[1] for chart in own])
-            axis = torch.tensor([chart.axis for chart in own]).repeat_interleave(count)
-            normals[torch.arange(len(points)), axis // 2] = 1.0 - 2.0 * (axis % 2)
-            colours = material.pattern(points, normals).clamp(0, 1)
+        plain = _eight_bits(torch.tensor([material.colour, material.emission]).clamp(0, 1))
+        colours = plain[:1] if material.pattern is None else _colours(material.pattern, own)
         start = 0
         for chart in own:
             (columns, rows), (x, y) = chart.texels, chart.corner
             at = (slice(y, y + rows), slice(x, x + columns))
             if material.pattern is None:
-                base[at] = colours[0]
+                base[at] = colours
             else:
                 base[at] = colours[start : start + columns * rows].reshape(rows, columns, 3)
                 start += columns * rows
-            glow[at] = torch.tensor(material.emission).clamp(0, 1)
+            glow[at] = plain[1]
             rough[at], metal[at] = round(255 * material.roughness), round(255 * material.metallic)
+    return Atlas(*(torch.from_numpy(image) for image in (base, rough, metal, glow)))
 
-    def eight_bits(linear: Tensor) -> Tensor:
-        return (255 * srgb_from_linear(linear)).round().byte()
 
-    return Atlas(eight_bits(base), rough, metal, eight_bits(glow))
+def _colours(pattern: Pattern, charts: list[_Chart]) -> UInt8[np.ndarray, "t 3"]:
+    """The pattern at the texels of charts, chart by chart."""
+    points = torch.from_numpy(np.concatenate([chart.points() for chart in charts])).float()
+    axis = np.repeat([chart.axis for chart in charts], [chart.texels[0] * chart.texels[1] for chart in charts])
+    normals = torch.cat([torch.eye(3), 0 - torch.eye(3)])[torch.from_numpy(axis // 2 + 3 * (axis % 2))]
+    return _eight_bits(pattern(points, normals).clamp(0, 1))
+
+
+def _eight_bits(linear: Float[Tensor, "t 3"]) -> UInt8[np.ndarray, "t 3"]:
+    return (255 * srgb_from_linear(linear)).round().byte().numpy()
 
 
 def _mesh(charts: list[_Chart], side: int) -> TexturedMesh:

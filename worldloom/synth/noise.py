@@ -1,7 +1,7 @@
 """Noise that textures and relief are made of: pure functions of points and a seed, the same on every machine."""
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -69,15 +69,16 @@ def cellular(
 
 
 def _lattice_noise(points: Float[Tensor, "n 3"], seed: int, octave: int) -> Float[Tensor, " n"]:
-    turn, lattice = _turn(octave).to(points), _lattice().to(points)
-    shift = points.new_tensor([_scramble(3 * seed + 7919 * octave + axis) % 4096 / 64 for axis in range(3)])
-    scaled = points @ turn * 2.0**octave + shift
-    low = scaled.floor()
-    f = scaled - low
-    at = torch.remainder(low, _PERIOD) + f * f * (3 - 2 * f)
+    # In place wherever it goes: fresh memory for every step would cost more than the arithmetic.
+    at = (points @ _turn(octave).to(points)).add_(_shift(seed, octave).to(points))
+    low = at.floor()
+    f = at.sub_(low)
+    smooth = f * f
+    smooth *= f.mul_(-2).add_(3)
+    low -= torch.floor(low / _PERIOD).mul_(_PERIOD)
     # The lattice's values lie at -1, ..., 1 (align_corners): value i at i / (_PERIOD / 2) - 1.
-    grid = (at * (2 / _PERIOD) - 1).view(1, -1, 1, 1, 3)
-    return grid_sample(lattice, grid, mode="bilinear", align_corners=True, padding_mode="border").view(-1)
+    grid = low.add_(smooth).mul_(2 / _PERIOD).sub_(1).view(1, -1, 1, 1, 3)
+    return grid_sample(_lattice().to(points), grid, mode="bilinear", align_corners=True, padding_mode="border").view(-1)
 
 
 @cache
@@ -90,11 +91,16 @@ def _lattice() -> Float[Tensor, "1 1 z y x"]:
 
 @cache
 def _turn(octave: int) -> Float[Tensor, "3 3"]:
-    """A rotation for each octave; the coarsest keeps the axes."""
+    """A rotation for each octave, times its scale; the coarsest keeps the axes."""
     a, b = 0.9 * octave, 0.5 * octave
     about_z = torch.tensor([[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]])
     about_x = torch.tensor([[1, 0, 0], [0, math.cos(b), -math.sin(b)], [0, math.sin(b), math.cos(b)]])
-    return about_z @ about_x
+    return about_z @ about_x * 2.0**octave
+
+
+@lru_cache(maxsize=1 << 14)
+def _shift(seed: int, octave: int) -> Float[Tensor, "3"]:
+    return torch.tensor([_scramble(3 * seed + 7919 * octave + axis) % 4096 / 64 for axis in range(3)])
 
 
 def _scramble(number: int) -> int:

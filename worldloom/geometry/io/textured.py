@@ -60,9 +60,14 @@ def save_textured_glb(path: str | Path, meshes: Sequence[TexturedMesh], nodes: S
         raise InputError(f"saving {path}: expected finite vertices, got others")
     if bad := [node.mesh for node in nodes if not 0 <= node.mesh < len(meshes)]:
         raise InputError(f"saving {path}: expected nodes of {len(meshes)} meshes, got mesh {bad[0]}")
+
+    class SharedMaterial(PBRMaterial):
+        # trimesh asks every mesh for its material's hash; its own reads all texels of all textures each time.
+        __hash__ = object.__hash__
+
     # glTF packs roughness into green and metallic into blue.
     packed = np.stack([np.full_like(atlas.roughness, 255), atlas.roughness.numpy(), atlas.metallic.numpy()], -1)
-    material = PBRMaterial(
+    material = SharedMaterial(
         name="atlas",
         baseColorTexture=Image.fromarray(atlas.base_colour.numpy()),
         metallicRoughnessTexture=Image.fromarray(packed),
