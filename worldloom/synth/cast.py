@@ -3,6 +3,7 @@
 Embree finds the triangle; everything a picture's truth depends on (distance, normal, colour) is then worked out here.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -89,7 +90,7 @@ class Caster:
 
         def work(start: int, stop: int) -> None:
             part = slice(start, stop)
-            distance[part], face[part], barycentric[part] = self._nearest(o[part], d[part])
+            self._nearest(o[part], d[part], (distance[part], face[part], barycentric[part]))
 
         self.in_chunks(len(o), work)
         return Hits(torch.from_numpy(distance), torch.from_numpy(face), torch.from_numpy(barycentric))
@@ -213,24 +214,42 @@ class Caster:
             result |= self._moving.occluded(origins, directions, limits)
         return result
 
-    def _nearest(self, o: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Hits whose distance is that to the plane of the triangle in float64."""
-        relative = o - self.centre  # float64
-        unit = d.astype(np.float64)
-        unit /= np.sqrt(_dot(unit, unit))[:, None]
-        t, face, u, v = self.intersected(relative.astype(np.float32), unit.astype(np.float32))
-        found = face >= 0
-        if not self.soup.num_faces:
-            return np.zeros(len(o)), face, np.zeros((len(o), 2))
-        plane = self.soup.planes_of(torch.from_numpy(face).clamp(min=0)).numpy()
-        normal, offset = plane[:, :3], plane[:, 3]
-        towards = _dot(normal, unit)
-        height = offset - _dot(normal, o.astype(np.float64))
+    def _nearest(self, o: np.ndarray, d: np.ndarray, out: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """Fill in distances, faces and barycentrics; distances are those to the planes of triangles in float64.
+
+        Coordinates are taken one by one: loops over rows of three are several times as slow.
+        """
+        distance, face, barycentric = out
+        origin = [o[:, k].astype(np.float64) for k in range(3)]
+        unit = [d[:, k].astype(np.float64) for k in range(3)]
+        length = np.sqrt(_sum_of_products(unit, unit))
+        origins, directions = np.empty((len(o), 3), np.float32), np.empty((len(o), 3), np.float32)
+        farthest = np.zeros(len(o))
+        for k in range(3):
+            relative = origin[k] - self.centre[k]
+            origins[:, k] = relative
+            np.maximum(farthest, np.abs(relative, out=relative), out=farthest)
+            unit[k] /= length
+            directions[:, k] = unit[k]
+        t, face[:], u, v = self.intersected(origins, directions)
+        barycentric[:, 0], barycentric[:, 1] = u, v
+        missed = np.flatnonzero(face < 0)
+        if len(missed) == len(face):
+            distance[:], barycentric[:] = 0, 0
+            return
+        plane = self.soup.planes_of(torch.from_numpy(face).clamp(min=0) if len(missed) else torch.from_numpy(face))
+        *normal, offset = plane.numpy().T
+        towards = _sum_of_products(normal, unit)
         # A ray along its triangle says little about where it meets the plane; then Embree's answer bounds ours.
-        exact = height / np.where(np.abs(towards) < 1e-12, 1e-12, towards)
-        slack = 1e-5 * (t + np.abs(relative).max(-1)) + 1e-5
-        distance = np.where(found, np.clip(exact, t - slack, t + slack), 0)
-        return distance.clip(min=0), face, np.where(found[:, None], np.stack([u, v], -1), 0)
+        towards[np.abs(towards) < 1e-12] = 1e-12
+        exact = offset - _sum_of_products(normal, origin)
+        exact /= towards
+        farthest += t
+        slack = np.multiply(farthest, 1e-5, out=farthest)
+        slack += 1e-5
+        np.minimum(np.maximum(exact, t - slack, out=exact), t + slack, out=exact)
+        distance[:] = np.maximum(exact, 0, out=exact)
+        distance[missed], barycentric[missed] = 0, 0
 
     def _shading_normal(
         self,
@@ -299,15 +318,24 @@ def _centre(soup: Soup) -> np.ndarray:
 def _checked(origins: Tensor, directions: Tensor) -> tuple[np.ndarray, np.ndarray]:
     if len(origins) != len(directions):
         raise InputError(f"expected one direction per origin, got {len(origins)} origins, {len(directions)} directions")
-    finite = torch.isfinite(origins).all() & torch.isfinite(directions).all()
-    if not finite or (len(directions) and not bool((directions != 0).any(-1).all())):
+    if len(directions) and not (_finite(origins) and _finite(directions) and not _any_zero(directions)):
         raise InputError("expected finite rays with directions other than zero, got NaN, infinity or a zero direction")
     return origins.numpy(), directions.numpy()
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of rows; not by einsum, whose rounding depends on where in the array a row lies."""
-    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+def _finite(rays: Float[Tensor, "n 3"]) -> bool:
+    low, high = torch.aminmax(rays)  # in one pass; NaN spreads
+    return math.isfinite(low) and math.isfinite(high)
+
+
+def _any_zero(directions: Float[Tensor, "n 3"]) -> bool:
+    x, y, z = directions.unbind(-1)
+    return bool(((x == 0) & (y == 0) & (z == 0)).any())
+
+
+def _sum_of_products(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> np.ndarray:
+    """Of columns; not by einsum, whose rounding depends on where in the array a row lies."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _unit(directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
