@@ -9,20 +9,21 @@ voxels at their right place.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, UInt8
-from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from torch import Tensor
 
 from worldloom.geometry.occupancy import MOVERS, Occupancy, VoxelGrid
 from worldloom.geometry.rigid import apply, compose, rotz
 
-_SMALL = (2, 6, 7)  # bicycle, motorcycle, pedestrian: their pieces are not bridged over gaps
+_SMALL = (2, 6, 7)  # bicycle, motorcycle, pedestrian: their voxels must touch
+_GAP = 3.01  # voxels; of larger users only parts may be in sight
 _TOP_SPEED = {2: 12.0, 6: 30.0, 7: 4.0}  # m/s; 40 for the rest
 _STILL = 0.5  # m; a shorter way between two frames gives no heading
 _SAME_PLACE = 0.45  # m; a piece this near to where it was has not moved, if its shape fits
@@ -169,13 +170,13 @@ def _pieces(clip: Occupancy, frame: int, classes: Sequence[int]) -> list[_Piece]
         mask = observed & (labels == label)
         if not mask.any():
             continue
-        joined = mask if label in _SMALL else ndimage.binary_dilation(mask, np.ones((3, 3, 3), bool))
-        numbers, count = cast("tuple[np.ndarray, int]", ndimage.label(joined, np.ones((3, 3, 3))))
         cells = np.argwhere(mask)
-        number = numbers[tuple(cells.T)]
+        pairs = KDTree(cells).query_pairs(1.01 if label in _SMALL else _GAP, p=np.inf, output_type="ndarray")
+        links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (len(cells), len(cells)))
+        count, number = connected_components(links, directed=False)
         centres = torch.from_numpy((cells + 0.5) * clip.grid.voxel_size + np.array(clip.grid.origin))
         world = apply(clip.world_from_ego[frame].double(), centres).numpy()
-        for k in range(1, count + 1):
+        for k in range(count):
             points = world[number == k]
             pieces.append(_Piece(label, points, (points.min(0) + points.max(0)) / 2))
     return pieces
