@@ -79,6 +79,12 @@ def test_pieces_of_a_fence_meet_without_sharing_posts(kind: str) -> None:
         assert float(deep[:, 1].abs().max()) < 0.95
 
 
+def test_a_fence_follows_a_slope_and_its_posts_stay_upright() -> None:
+    level, sloping = vertices(make_fence(2, 3.0, "rail")), vertices(make_fence(2, 3.0, "rail", rise=0.6))
+    torch.testing.assert_close(sloping[:, :2], level[:, :2])
+    torch.testing.assert_close(sloping[:, 2] - level[:, 2], 0.2 * level[:, 1])
+
+
 def painted_on(kind: str, up: float, right: float = 0.0) -> torch.Tensor:
     """Albedo of a sign, seen along -x: `right` and `up` metres from the middle of its plate."""
     sign = make_sign(3, kind)

@@ -325,7 +325,7 @@ def _landmarks(site: Site, random: Random, land: str, dry: Dry) -> None:
             site.put_if_free(
                 partial(make_road_user, "pedestrian", person, random.random()), x, y, random.uniform(-3, 3), 0.6
             )
-    for make, chance in ((make_bench, 0.4), (make_sign, 0.25)):
+    for make, chance in ((make_bench, 0.4), (partial(make_sign, kind="place"), 0.25)):
         x, y = random.uniform(-10, 10), random.uniform(-10, 10)
         if random.random() < chance and dry(x, y):
             site.put_if_free(partial(make, random.randrange(999)), x, y, random.uniform(-3, 3), 0.9)
@@ -383,11 +383,11 @@ def _fences(site: Site, random: Random, dry: Dry) -> None:
             behind = site.level(x - 1.45 * math.cos(turn), y - 1.45 * math.sin(turn))
             if abs(ahead - behind) < 1.2:
                 site.put(
-                    make_fence(seed, 3.0, kind, 1.15),
+                    make_fence(seed, 2.9, kind, 1.15, round(ahead - behind, 3)),
                     x,
                     y,
                     turn - math.pi / 2,
-                    z=min(ahead, behind, site.level(x, y)) + 0.02,
+                    z=(ahead + behind) / 2,
                 )
                 site.occupy_spot(x, y, 0.7)
 

@@ -535,7 +535,9 @@ def _behind(site: Site, random: Random, district: District, roads: BaseGeometry)
                 if style == "hedge":
                     site.put(make_hedge(seed, 3.2, 0.6, 1.2), x, y, heading)
                 else:
-                    site.put(make_fence(seed, 3.2, style, 1.0), x, y, heading - math.pi / 2)
+                    dx, dy = 1.6 * math.cos(heading), 1.6 * math.sin(heading)
+                    rise = round(site.level(x + dx, y + dy) - site.level(x - dx, y - dy), 3)
+                    site.put(make_fence(seed, 3.2, style, 1.0, rise), x, y, heading - math.pi / 2)
                 site.occupy(footprint(x, y, heading, 3.2, 0.5))
                 break
 

@@ -30,10 +30,13 @@ FENCES = tuple(_HEIGHTS)
 
 
 @lru_cache(maxsize=128)
-def make_fence(seed: int, length: float | int, kind: str = "rail", height: float | int | None = None) -> Thing:
+def make_fence(
+    seed: int, length: float | int, kind: str = "rail", height: float | int | None = None, rise: float | int = 0.0
+) -> Thing:
     """A piece of one of FENCES along y, centred; its feet go half a metre into the ground, for slopes.
 
-    Pieces set end to end make one fence: posts stand within them, not where they meet.
+    Pieces set end to end make one fence: posts stand within them, not where they meet. On a slope the end at +y
+    lies `rise` metres above the other, and posts stay upright.
 
     Raises:
         ValueError: a kind that is not in FENCES.
@@ -41,6 +44,7 @@ def make_fence(seed: int, length: float | int, kind: str = "rail", height: float
     if kind not in FENCES:
         raise ValueError(f"fence must be one of {FENCES}, got {kind!r}")
     random, assembly, half = Random(f"fence {seed}"), Assembly(), float(length) / 2
+    assembly.frame[2, 1] = rise / (2 * half)
     low, step = _HEIGHTS[kind]
     h = low + step * (seed % 3) if height is None else float(height)
     timber = boards(seed, srgb(random.choice(("#8a7a66", "#6a5a48", "#e0ddd2", "#7a6a5a"))), 0.14, upright=True)
@@ -91,16 +95,16 @@ def make_fence(seed: int, length: float | int, kind: str = "rail", height: float
             assembly.boxes(face, (-0.13, -half, -0.5), (0.13, half, h - 0.08))
             assembly.boxes(ashlar(seed, srgb("#a09a8e"), (0.9, 0.3)), (-0.18, -half, h - 0.08), (0.18, half, h))
         case _:
-            return _clipped(seed, half, h)
+            _clip(assembly, seed, half, h)
+            return Thing("hedge", "bush", assembly.parts())
     return Thing(f"fence_{kind}", "fence", assembly.parts())
 
 
-def _clipped(seed: int, half: float, h: float) -> Thing:
+def _clip(assembly: Assembly, seed: int, half: float, h: float) -> None:
     """A hedge as solids, for the many that are never seen from near by."""
     colour = srgb(("#3a4a22", "#434f26", "#35442a", "#4f5028")[seed % 4])
-    assembly, leaves = Assembly(), foliage_material(40 + seed, colour)
+    leaves = foliage_material(40 + seed, colour)
     assembly.boxes(leaves, (-0.375, -half, -0.3), (0.375, half, h))
     count = max(1, round(2 * half))
     for y in (np.arange(count) + 0.5) * (2 * half / count) - half:
         assembly.part(ellipsoid((0.42, 0.7, 0.16), (0, float(y), h), leaves, 8, 4))
-    return Thing("hedge", "bush", assembly.parts())

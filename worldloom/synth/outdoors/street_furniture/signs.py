@@ -19,6 +19,8 @@ from worldloom.synth.world import Colour, Material, Thing
 
 SIGNS = ("stop", "yield", "parking", "speed", "crossing", "roundabout", "name", "place")
 
+_ANYWHERE = ("parking", "speed", "crossing", "name", "place")  # the others belong to junctions
+
 _RED, _BLUE, _WHITE, _BLACK = srgb("#b3221f"), srgb("#1f4a9a"), srgb("#e8e8e4"), srgb("#17181a")
 _STEEL = (0.35, 0.36, 0.37)
 _GLYPHS = {  # rows from the top
@@ -39,13 +41,13 @@ Layers = Callable[[Plane, Plane], Sequence[tuple[Colour, Bool[Tensor, " n"]]]]
 
 @lru_cache(maxsize=64)
 def make_sign(seed: int, kind: str | None = None) -> Thing:
-    """A sign of SIGNS on a post, drawn from the seed if not given.
+    """A sign of SIGNS on a post, drawn from those that need no junction if not given.
 
     Raises:
         ValueError: a kind that is not in SIGNS.
     """
     random, assembly = Random(f"sign {seed}"), Assembly()
-    kind = random.choice(SIGNS) if kind is None else kind
+    kind = random.choice(_ANYWHERE) if kind is None else kind
     h, limit = random.uniform(2.3, 2.5), random.choice(("30", "50"))
     steel = painted(seed, _STEEL, "post", 0.4, 0.6)
     assembly.part(cylinder(0.035, h + 0.65, (0, 0, -0.3), steel, 8))
