@@ -3,6 +3,7 @@
 import re
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -250,12 +251,17 @@ def _road_map(net_xml: bytes, plan: StreetPlan, seed: int) -> RoadMap:
             else:
                 inner[lane.attrib["id"]] = points
     drivable = {lane.id: lane for edge in edges for lane in edge.lanes if lane.use in ("drive", "bike")}
+    onward = {
+        f"{c.attrib['from']}_{c.attrib['fromLane']}": c.get("via")
+        for c in root.iter("connection")
+        if c.attrib["from"].startswith(":")
+    }
     connections = []
     for element in root.iter("connection"):
         ends = [f"{element.attrib[end]}_{element.attrib[f'{end}Lane']}" for end in ("from", "to")]
         if ends[0] in drivable and ends[1] in drivable:
             state = element.get("state", "M")
-            via = _whole_way(root, inner, element.get("via"))
+            via = _whole_way(onward, inner, element.get("via"))
             signalled = element.get("tl") is not None
             connections.append(
                 Connection(ends[0], ends[1], element.attrib["dir"], state in "m=sw", signalled or state in "sw", via)
@@ -301,17 +307,8 @@ def _lane(element: ElementTree.Element, edge: str, strips: tuple[Strip, ...]) ->
     )
 
 
-def _whole_way(root: ElementTree.Element, inner: dict[str, Points], via: str | None) -> Points:
+def _whole_way(onward: Mapping[str, str | None], inner: Mapping[str, Points], via: str | None) -> Points:
     """The middle line across the junction; SUMO cuts it where drivers wait inside."""
-    onward = (
-        {
-            f"{c.attrib['from']}_{c.attrib['fromLane']}": c.get("via")
-            for c in root.iter("connection")
-            if c.attrib["from"].startswith(":")
-        }
-        if via
-        else {}
-    )
     pieces = []
     while via is not None:
         pieces.append(inner[via])

@@ -136,6 +136,7 @@ class _Streets:
         self._nearness = {
             name: 0.3 + math.exp(-((math.dist(middle, centre) / 170) ** 2)) for name, middle in self._middle.items()
         }
+        self._around: dict[str, tuple[list[Edge], list[float]]] = {}
         self._next: dict[str, dict[str, tuple[str, ...]]] = {}
         for kind in _SHARES:
             uses = ("drive", "bike") if kind == "bicycle" else ("drive",)
@@ -166,10 +167,17 @@ class _Streets:
         """Places to walk to, one after another, each at most 150 m from the last."""
         places = dice.choices(self._walk, [e.lanes[0].length * self._nearness[e.id] for e in self._walk])
         for _ in range(_WALKS):
-            here = self._middle[places[-1].id]
-            near = [edge for edge in self._walk if math.dist(self._middle[edge.id], here) < 150]
-            places += dice.choices(near, [self._nearness[edge.id] for edge in near])
+            near, weights = self._near(places[-1].id)
+            places += dice.choices(near, weights)
         return places
+
+    def _near(self, name: str) -> tuple[list[Edge], list[float]]:
+        """Where people may walk from an edge, and how much they like it."""
+        if name not in self._around:
+            here = self._middle[name]
+            near = [edge for edge in self._walk if math.dist(self._middle[edge.id], here) < 150]
+            self._around[name] = near, [self._nearness[edge.id] for edge in near]
+        return self._around[name]
 
 
 def _circulation(roads: RoadMap, lanes: set[str]) -> dict[str, tuple[str, ...]]:

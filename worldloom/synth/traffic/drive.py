@@ -24,6 +24,7 @@ from worldloom.synth.traffic.sumo import STEP
 RANGE = 80.0  # metres from the ego's path in which users are told
 CHOICE = 20.0  # seconds of its drive by which an ego is chosen
 _STILL = 0.15  # m/s; who is slower stands
+_LONGEST = 25.0  # metres from a body's front to the middle of the trailer that it pulls, at most
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def _touches(moments: Sequence[Moment], name: str, members: dict[str, Member], t
     standing = torch.tensor([footprint_of(user) for user in town.standing], dtype=torch.float64).reshape(-1, 5)
     for moment, ego in list(zip(moments, logged_egos(moments, name), strict=True))[::2]:
         mine = torch.tensor([ego_footprint(ego)], dtype=torch.float64)
-        moving = [(*box[:3], *shown[other].extent[:2]) for other, box in moment.boxes(members).items() if other != name]
+        boxes = moment.boxes(members, _around([(ego.x, ego.y)], 25.0))
+        moving = [(*box[:3], *shown[other].extent[:2]) for other, box in boxes.items() if other != name]
         others = torch.cat([torch.tensor(moving, dtype=torch.float64).reshape(-1, 5), standing])
         others = others[(others[:, :2] - mine[:, :2]).norm(dim=-1) < 20]
         if overlap(mine.expand(len(others), 5), others).any():
@@ -185,7 +187,8 @@ def record(
     """The noun of moments that were simulated, one frame for each `every` of them."""
     states = torch.tensor(egos, dtype=torch.float64)
     fine = stand_on(ground, states[:, :2], states[:, 2]).float()
-    frames = [moment.boxes(members) for moment in moments[::every]]
+    part = _around([(ego.x, ego.y) for ego in egos], RANGE)
+    frames = [moment.boxes(members, part) for moment in moments[::every]]
     names = sorted({name for frame in frames for name in frame} - {ego_name})
     shown = with_trailers(members)
     users = []
@@ -202,6 +205,13 @@ def record(
         tuple(users),
         EgoPath(fine, STEP),
     )
+
+
+def _around(places: Sequence[tuple[float, float]], reach: float) -> tuple[float, float, float, float]:
+    """A part of the plane with all bodies whose boxes have their middles within `reach` of one of the places."""
+    x, y = zip(*places, strict=True)
+    reach += _LONGEST
+    return min(x) - reach, min(y) - reach, max(x) + reach, max(y) + reach
 
 
 def phase_of(member: Member, box: Box) -> float:

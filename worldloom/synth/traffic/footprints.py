@@ -21,12 +21,9 @@ def corners(footprints: Float[Tensor, "n 5"]) -> Float[Tensor, "n 4 2"]:
 
 def overlap(one: Float[Tensor, "n 5"], other: Float[Tensor, "n 5"]) -> Bool[Tensor, " n"]:
     """Whether each pair shares an area, by separating axes: they are apart if and only if they are along some side."""
-    offset = other[:, :2] - one[:, :2]
-    apart = torch.zeros(len(one), dtype=torch.bool)
-    for yaw in (one[:, 2], other[:, 2]):
-        for axis in (torch.stack([yaw.cos(), yaw.sin()], -1), torch.stack([-yaw.sin(), yaw.cos()], -1)):
-            apart |= (offset * axis).sum(-1).abs() >= _reach(one, axis) + _reach(other, axis)
-    return ~apart
+    axes = _axes(one, other)
+    offset = other[:, None, :2] - one[:, None, :2]
+    return ((offset * axes).sum(-1).abs() < _reach(one, axes) + _reach(other, axes)).all(-1)
 
 
 def gap(one: Float[Tensor, "n 5"], other: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
@@ -49,28 +46,30 @@ def time_to_collision(
 
     Along each separating axis the pair overlaps during one interval of time; they touch when all four intervals do.
     """
-    offset, velocity = other[:, :2] - one[:, :2], other_velocity - one_velocity
-    begin = offset.new_zeros(len(one))
-    end = offset.new_full((len(one),), math.inf)
-    for yaw in (one[:, 2], other[:, 2]):
-        for axis in (torch.stack([yaw.cos(), yaw.sin()], -1), torch.stack([-yaw.sin(), yaw.cos()], -1)):
-            distance, speed = (offset * axis).sum(-1), (velocity * axis).sum(-1)
-            reach = _reach(one, axis) + _reach(other, axis)
-            still = speed.abs() < 1e-9
-            safe = torch.where(still, 1.0, speed)
-            times = torch.stack([(-reach - distance) / safe, (reach - distance) / safe])
-            always = distance.abs() < reach
-            enter = torch.where(still, torch.where(always, 0.0, math.inf), times.amin(0))
-            leave = torch.where(still, math.inf, times.amax(0))
-            begin, end = torch.maximum(begin, enter), torch.minimum(end, leave)
+    axes = _axes(one, other)
+    distance = ((other[:, None, :2] - one[:, None, :2]) * axes).sum(-1)
+    speed = ((other_velocity - one_velocity)[:, None] * axes).sum(-1)
+    reach = _reach(one, axes) + _reach(other, axes)
+    still = speed.abs() < 1e-9
+    times = torch.stack([-reach - distance, reach - distance]) / torch.where(still, 1.0, speed)
+    always = torch.where(distance.abs() < reach, 0.0, math.inf)
+    begin = torch.where(still, always, times.amin(0)).amax(-1).clamp(min=0)
+    end = torch.where(still, math.inf, times.amax(0)).amin(-1)
     return torch.where(begin < end, begin, math.inf)
 
 
-def _reach(footprints: Float[Tensor, "n 5"], axis: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-    """Half of a footprint's shadow on a unit axis."""
-    yaw, length, width = footprints[:, 2], footprints[:, 3], footprints[:, 4]
-    ahead = axis[:, 0] * yaw.cos() + axis[:, 1] * yaw.sin()
-    left = axis[:, 1] * yaw.cos() - axis[:, 0] * yaw.sin()
+def _axes(one: Float[Tensor, "n 5"], other: Float[Tensor, "n 5"]) -> Float[Tensor, "n 4 2"]:
+    """The directions of both rectangles' sides."""
+    yaw = torch.stack([one[:, 2], other[:, 2]], -1)
+    c, s = yaw.cos(), yaw.sin()
+    return torch.cat([torch.stack([c, s], -1), torch.stack([-s, c], -1)], 1)
+
+
+def _reach(footprints: Float[Tensor, "n 5"], axes: Float[Tensor, "n 4 2"]) -> Float[Tensor, "n 4"]:
+    """Half of a footprint's shadow on unit axes."""
+    yaw, length, width = footprints[:, 2:3], footprints[:, 3:4], footprints[:, 4:5]
+    ahead = axes[..., 0] * yaw.cos() + axes[..., 1] * yaw.sin()
+    left = axes[..., 1] * yaw.cos() - axes[..., 0] * yaw.sin()
     return ahead.abs() * length / 2 + left.abs() * width / 2
 
 

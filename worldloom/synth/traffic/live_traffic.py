@@ -18,9 +18,15 @@ class Moment(NamedTuple):
     bodies: Bodies
     earlier: Bodies  # one step before
 
-    def boxes(self, members: dict[str, Member]) -> dict[str, Box]:
-        """Middles of all boxes, by id."""
-        return boxes(self.bodies, members, self.earlier)
+    def boxes(
+        self, members: dict[str, Member], within: tuple[float, float, float, float] | None = None
+    ) -> dict[str, Box]:
+        """Middles of all boxes, by id, or only of those whose bodies are in a part of the plane (x0, y0, x1, y1)."""
+        bodies = self.bodies
+        if within is not None:
+            x0, y0, x1, y1 = within
+            bodies = {name: body for name, body in bodies.items() if x0 <= body.x <= x1 and y0 <= body.y <= y1}
+        return boxes(bodies, members, self.earlier)
 
 
 class LiveTraffic:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,8 +72,11 @@ class Move(NamedTuple):
 
 def with_closed_lanes(net_xml: bytes, lanes: Collection[str]) -> bytes:
     """The network with lanes that nobody may use, so that everybody changes to another in good time."""
-    if not lanes:
-        return net_xml
+    return _with_closed_lanes(net_xml, frozenset(lanes)) if lanes else net_xml
+
+
+@lru_cache(maxsize=2)  # drives through one town follow one another
+def _with_closed_lanes(net_xml: bytes, lanes: frozenset[str]) -> bytes:
     root = ElementTree.fromstring(net_xml)
     for lane in root.iter("lane"):
         if lane.attrib["id"] in lanes:
