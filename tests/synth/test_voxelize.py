@@ -282,7 +282,7 @@ def test_ground_is_labelled_near_the_rings_and_known_on_them() -> None:
 def test_a_cloud_in_tiles_keeps_one_point_of_each_kind_in_a_cell() -> None:
     generator = torch.Generator().manual_seed(4)
     points = torch.rand(4000, 3, generator=generator) * torch.tensor([40.0, 60.0, 1.5]) - 20
-    points = (points * 2).round() / 2 + 0.1 * torch.rand(4000, 3, generator=generator)  # many to a cell
+    points = (points * 2).round() / 2 + 0.2 * torch.rand(4000, 3, generator=generator)  # many to a cell
     ranks = torch.randint(1, 4, (4000,), generator=generator).to(torch.uint8)
     hit = torch.rand(4000, generator=generator) < 0.5
     tiles = clouds_by_tile(Cloud(points, ranks, hit), 0.2)
@@ -297,6 +297,11 @@ def test_a_cloud_in_tiles_keeps_one_point_of_each_kind_in_a_cell() -> None:
     for tile, cloud in tiles.items():
         assert torch.equal((cloud.points[:, :2] / 16.0).floor().long().unique(dim=0), torch.tensor([tile]))
     assert clouds_by_tile(joined_clouds(()), 0.2) == {}
+    # A cloud much longer than wide: no two of its cells are taken for one.
+    few = Cloud(
+        torch.tensor([[0.1, 0.5, 0.1], [0.3, 0.1, 0.1], [0.1, 0.9, 0.1]]), ranks[:1].repeat(3), hit[:1].repeat(3)
+    )
+    assert len(clouds_by_tile(few, 0.2)[0, 0]) == 3
 
 
 def test_tiles_that_meet_the_grid_are_in_reach() -> None:
@@ -365,6 +370,16 @@ def test_poses_of_labels_lead_from_their_grid_to_the_world() -> None:
         torch.testing.assert_close(world_from_grid, expected, atol=1e-5, rtol=0)
 
 
+def test_only_points_that_a_beam_could_reach_are_hit() -> None:
+    cloud = user_cloud("car", 0, 0.0)
+    voxelizer = Voxelizer(bare_town(), GRID)
+    for seen in (None, cloud.points[:, 0] > 0):
+        ranks, hit = voxelizer.blank()
+        cloud.mark(ranks, hit, voxelizer.voxel_from_world(pose()), seen)
+        assert torch.equal(hit > 0, (ranks > 0) & (seen is not None))
+        assert bool((ranks[:29] > 0).any()) == (seen is None)
+
+
 def test_insides_of_buses_belong_to_the_nearest_side() -> None:
     cloud = user_cloud("bus", 0, 0.0)
     length, width, height = road_user_extent("bus", 0)
@@ -390,6 +405,7 @@ def test_points_cover_triangles() -> None:
     # The corner of a cell of 0.1 x 0.1 m is 0.0707 m from its middle. Only in sharp ends of triangles is it more.
     assert away.max() < 0.15
     assert (away < 0.0708).float().mean() > 0.97
+    assert (mine.mean(0) - (a + b + c) / 3).norm() < 0.015
     normal = torch.linalg.cross(b - a, c - a)
     assert ((mine - a) @ normal).abs().max() < 1e-9
 
