@@ -92,8 +92,10 @@ def _page(folder: Path) -> None:
         page.get_by_label("Render on the server").check()
         page.locator("#view iframe").wait_for(timeout=60_000)
         page.wait_for_timeout(8_000)
-        page.frame_locator("#view iframe").locator(".mantine-Notification-closeButton").click()  # about software WebGL
-        page.wait_for_timeout(2_000)
+        notices = page.frame_locator("#view iframe").locator(".mantine-Notification-closeButton")
+        for _ in range(notices.count()):  # about software WebGL, where the viewer noticed it
+            notices.first.evaluate("button => button.click()")  # a click of the mouse waits until nothing moves
+        page.wait_for_timeout(4_000)
         page.screenshot(path=IMAGES / "app.jpg", type="jpeg", quality=88, timeout=120_000)
         browser.close()
 

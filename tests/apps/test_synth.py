@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,26 @@ def write_wall_or_refuse(
     if seed == 8:
         raise InputError("expected another seed, got 8")
     write_wall(folder, tell, kind, seed, options)
+
+
+def wait_after(stop: Callable[[], None], folder: Path, tell: Callable, kind: str, seed: int, options) -> None:
+    """Half-way through the second world: what a signal did to the parent decides whether this worker ends."""
+    if seed == 8:
+        target = folder / world_name(kind, seed)
+        target.mkdir()
+        (target / ".000.0badc0de.npz").write_text("half a fi")
+        stop()
+        signal.pause()
+    write_wall(folder, tell, kind, seed, options)
+
+
+def ctrl_c(*arguments, **options) -> None:
+    """As a terminal does: to the parent and to all workers."""
+    wait_after(lambda: os.killpg(0, signal.SIGINT), *arguments, **options)
+
+
+def kill_parent(*arguments, **options) -> None:
+    wait_after(lambda: os.kill(os.getppid(), signal.SIGKILL), *arguments, **options)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
@@ -151,6 +172,30 @@ def test_resume_makes_the_same_bytes(tmp_path: Path, monkeypatch, capsys, broken
     assert code == 0
     assert contents(out) == contents(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "whole"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stop", "code"), [("ctrl_c", 130), ("kill_parent", -signal.SIGKILL)])
+def test_a_stopped_command_leaves_no_process_and_goes_on(tmp_path: Path, monkeypatch, stop: str, code: int) -> None:
+    script = f"import test_synth as t; t.synth.write_world = t.{stop}; t.cli.main()"
+    arguments = ["synth", "room", "--out", "x", "--seed", "7", "--num-worlds", "3", "--num-workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    _, said = process.communicate(timeout=500)  # it returns when nobody holds the pipe any more, workers neither
+    assert process.returncode == code
+    assert "Traceback" not in said
+    assert "room-000007 is made, 1 of 3" in said
+    assert [path.name for path in tmp_path.iterdir()] == [".x.partial"]
+    monkeypatch.setattr(synth, "write_world", write_wall)
+    synth.make_worlds("room", tmp_path / "whole", seed=7, num_worlds=3, num_workers=2)
+    synth.make_worlds("room", tmp_path / "x", seed=7, num_worlds=3, num_workers=2, resume=True)
+    assert contents(tmp_path / "x") == contents(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
