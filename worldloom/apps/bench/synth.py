@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from worldloom.apps.bench.result import Row, measure
+from worldloom.apps.bench.town_statistics import statistics_rows
 from worldloom.errors import require
 from worldloom.synth.cast import Caster
 from worldloom.synth.dataset.observe import Sensors
@@ -31,8 +32,9 @@ from worldloom.synth.world import Material, Thing, World
 
 
 def run(quick: bool) -> list[Row]:
-    """Rays, pictures, towns and determinism, in this order."""
-    return [*_ray_rows(quick), *_picture_rows(quick), *_town_rows(quick), *_determinism_rows(quick)]
+    """Rays, pictures, towns, determinism and what towns' labels look like, in this order."""
+    timed = [*_ray_rows(quick), *_picture_rows(quick), *_town_rows(quick)]
+    return [*timed, *_determinism_rows(quick), *statistics_rows(quick)]
 
 
 def _ray_rows(quick: bool) -> list[Row]:
