@@ -1,7 +1,9 @@
 """Clips for training: what the simulation said, in files that other readers know, the same after an interruption."""
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -120,7 +122,11 @@ def test_an_interrupted_town_goes_on_to_the_same_bytes(
 
 
 def test_hostile_input(tmp_path: Path) -> None:
-    for bad in ({"num_scenes": 0}, {"num_alternatives": -1}, {"num_alternatives": 13}, {"seconds": 0.0}):
+    hostile: list[dict[str, Any]] = [
+        *({"num_scenes": 0}, {"num_alternatives": -1}, {"num_alternatives": 13}),
+        *({"seconds": 0.0}, {"seconds": math.inf}, {"num_workers": 0}),
+    ]
+    for bad in hostile:
         with pytest.raises(InputError):
             list(write_clips([0], tmp_path, **bad))
     with pytest.raises(InputError):
