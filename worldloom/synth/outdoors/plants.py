@@ -368,7 +368,7 @@ def _coarse(
             )
             assembly.triangles(leaves, [top, middle - side, end, middle + side], [[0, 1, 3], [1, 2, 3]])
     else:
-        first, wide = {"oak": (0.25, 0.42), "poplar": (0.1, 0.13), "pine": (0.6, 0.3)}.get(kind, (0.32, 0.3))
+        first, wide = {"oak": (0.25, 0.42), "poplar": (0.1, 0.13), "pine": (0.6, 0.3)}.get(kind, (0.28, 0.34))
         assembly.part(cylinder(0.03 * tall, (first + 0.3) * tall, (0, 0, -0.1), wood, 6, top=0.012 * tall))
         middle, half = tall * (1 + first) / 2, tall * (1 - first) / 2
         if kind == "bare":

@@ -11,6 +11,7 @@ import shapely
 from jaxtyping import Float64
 from shapely.geometry.base import BaseGeometry
 
+from worldloom.geometry import OCC3D_CLASSES
 from worldloom.synth.outdoors.buildings import make_building
 from worldloom.synth.outdoors.street_furniture.boxes import make_bin, make_wheeled_bin
 from worldloom.synth.outdoors.street_furniture.fences import make_fence
@@ -20,7 +21,7 @@ from worldloom.synth.towns.block_styles import BLOCK_CHANCES, BLOCK_STYLES, Bloc
 from worldloom.synth.towns.ground import DRIVEABLE, OTHER_FLAT, SIDEWALK, PaintedArea, Patch
 from worldloom.synth.towns.parking import parked_vehicle
 from worldloom.synth.towns.placements import Placement, Spot
-from worldloom.synth.towns.planting import Flora, planted
+from worldloom.synth.towns.planting import Flora, planted, verge_bed
 from worldloom.synth.towns.street_shapes import StreetShapes, line_length, polygons_of, stations
 from worldloom.synth.world import Thing
 
@@ -92,8 +93,11 @@ def make_lots(shapes: StreetShapes, bounds: tuple[float, float, float, float], f
             _build_up(draft)
             drafts.append(draft)
     lines = tuple(line for draft in drafts for line in draft.bay_lines)
+    rng = np.random.default_rng((seed, 0x6E3))
+    islands = planted(shapes.islands.buffer(-2.0), flora, 1.0, 2.0, rng, 9.0, 10.0)
+    beds = [one for verge in polygons_of(shapes.verge) if rng.uniform() < 0.8 for one in verge_bed(verge, rng)]
     return Lots(
-        tuple(p for draft in drafts for p in draft.placements),
+        (*islands, *beds, *(p for draft in drafts for p in draft.placements)),
         tuple(p for draft in drafts for p in draft.parked),
         tuple(p for draft in drafts for p in draft.patches),
         (PaintedArea("white", lines),),
@@ -133,14 +137,14 @@ def _build_up(draft: _Draft) -> None:
         _sheds(draft, garden)
         built = shapely.union_all([built, *(shape.buffer(0.5) for shape in draft.taken)])
         garden = garden.difference(built)
-    seen = garden.intersection(draft.streets.buffer(22.0, quad_segs=2))
-    if style.name not in ("urban", "offices"):
-        # What grows along the street: of front gardens, road sides and the edges of parks.
-        belt = garden.intersection(draft.streets.buffer(5.0, quad_segs=2))
-        draft.placements += planted(belt, draft.flora, 2.4, 2.5 if style.paved else 9.0, rng, 12.0)
-        seen = seen.difference(belt)
-    draft.placements += planted(seen, draft.flora, style.trees, style.bushes, rng)
-    draft.placements += planted(garden.difference(seen), draft.flora, 0.6 * style.trees, 0.15 * style.bushes, rng)
+    belt = garden.intersection(draft.streets.buffer(6.5, quad_segs=2))
+    seen = garden.intersection(draft.streets.buffer(22.0, quad_segs=2)).difference(belt)
+    # What grows along the street: of front gardens, road sides and the edges of parks.
+    trees, bushes, shrubberies = style.front
+    draft.placements += planted(belt, draft.flora, trees, bushes, rng, 9.0, shrubberies)
+    draft.placements += planted(seen, draft.flora, style.trees, style.bushes, rng, shrubberies=0.4 * shrubberies)
+    behind = garden.difference(belt).difference(seen)
+    draft.placements += planted(behind, draft.flora, 0.5 * style.trees, 0.15 * style.bushes, rng)
 
 
 def _front_row(draft: _Draft, ring: Points, setback: float, facing_street: bool) -> None:
@@ -272,7 +276,7 @@ def _car_park(draft: _Draft, walk: _Walk, at: float) -> bool:
     draft.taken.append(outline)
     draft.car_parks += [outline, way]
     draft.patches += [Patch(outline, DRIVEABLE, False), Patch(way, DRIVEABLE, False)]
-    full = rng.uniform(0.2, 0.9)
+    full = 0.8 * rng.uniform() ** 1.5
     for k in range(rows + 1):
         for side in (-1, 1):
             ends = [front.point(side * 8.2, 1.5 + 2.5 * k), front.point(side * 3.3, 1.5 + 2.5 * k)]
@@ -296,15 +300,20 @@ def _fence_fronts(draft: _Draft, walk: _Walk, fronts: list[tuple[float, float, f
     rng, length = draft.rng, walk.length
     solid = np.array(draft.taken + draft.car_parks + draft.paths, dtype=object)
     cuts = [0.0, *((a[1] + b[0]) / 2 for a, b in pairwise(fronts)), length]
-    plots = list(pairwise(cuts)) if fronts else [(0.0, length)]
+    if not fronts:
+        cuts = np.linspace(0.0, length, math.ceil(length / 30) + 1).tolist()
+    plots = list(pairwise(cuts))
     for k, (start, end) in enumerate(plots):
-        if rng.uniform() < 0.2:
+        if rng.uniform() < 0.12:
             continue
         kind, variant = str(rng.choice(draft.style.fences)), int(rng.integers(3))
-        if rng.uniform() < 0.35 * (draft.flora.leafy - 0.3):
+        if rng.uniform() < min(0.75, 0.85 * (draft.flora.leafy - 0.1)) * (1.0 if fronts else 0.5):
             kind = "tall_hedge"
         door = fronts[k][2] if fronts else (start + end) / 2
-        for low, high in ((start, door - 1.3), (door + 1.3, end)):
+        stretches = ((start, door - 1.3), (door + 1.3, end))
+        if fronts and not draft.style.gap[1]:
+            stretches = ((start, fronts[k][0]), (fronts[k][1], end))
+        for low, high in stretches:
             for at in np.arange(low, high - 2.0, 2.0):
                 front = _Front.on(walk, float(at), 2.0, 0.45)
                 if front is None or not front.at_street(draft.streets):
@@ -317,11 +326,11 @@ def _fence_fronts(draft: _Draft, walk: _Walk, fronts: list[tuple[float, float, f
 
 def _pave(draft: _Draft, setback: float) -> None:
     style, rng, block = draft.style, draft.rng, draft.block
-    if not style.paved:
-        return
-    label = SIDEWALK if style.name in ("urban", "offices") else OTHER_FLAT
-    draft.patches.insert(0, Patch(block.intersection(draft.streets.buffer(setback + 0.5)), label, True))
-    if rng.uniform() < (0.5 if style.name in ("urban", "works") else 0.2):
+    paving, often = style.paving
+    if rng.uniform() < often:
+        yard = block.intersection(draft.streets.buffer(setback + 0.5))
+        draft.patches.insert(0, Patch(yard, OCC3D_CLASSES.index(paving), True))
+    if rng.uniform() < style.courts:
         front = draft.streets.buffer(setback + style.depth[1] + 1.5, quad_segs=2)
         court = block.intersection(draft.streets.buffer(40.0, quad_segs=2)).difference(front).buffer(-1.5).buffer(1.5)
         draft.patches.insert(0, Patch(court, OTHER_FLAT, True))

@@ -37,7 +37,7 @@ def park_along_kerbs(roads: RoadMap, seed: int) -> list[Spot]:
             if lane.use != "park":
                 continue
             rng = np.random.default_rng((seed, 0x9A4C, int(edge.id[1:]), ord(edge.id[0]), lane.index))
-            full = rng.uniform(0.25, 0.95)
+            full = 0.75 * rng.uniform() ** 1.7
             bays = bays_along(lane)
             if not len(bays):
                 continue

@@ -44,7 +44,7 @@ def tree(number: int, kind: str, height: float, autumn: float) -> Thing:
     return Thing(thing.name, "vegetation", thing.parts)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def bush(number: int, width: float, height: float) -> Thing:
     """One of a few bushes."""
     return Thing("bush", "vegetation", make_bush(number, width, height, detail="coarse").parts)
@@ -60,6 +60,11 @@ def a_bush(rng: np.random.Generator) -> Thing:
     """A bush."""
     width, height = float(rng.choice([0.9, 1.4, 2.0, 2.6])), float(rng.choice([0.7, 1.1, 1.6, 2.2]))
     return bush(int(rng.integers(4)), width, height)
+
+
+def a_shrubbery(rng: np.random.Generator) -> Thing:
+    """Bushes grown into one another, as wide as a car is long and higher than a man."""
+    return bush(int(rng.integers(4)), float(rng.choice([3.0, 3.6, 4.2])), float(rng.choice([1.2, 2.4, 3.2, 4.0])))
 
 
 def scattered(area: BaseGeometry, density: float, apart: float, rng: np.random.Generator) -> Float64[np.ndarray, "n 2"]:
@@ -78,13 +83,33 @@ def scattered(area: BaseGeometry, density: float, apart: float, rng: np.random.G
 
 
 def planted(
-    area: BaseGeometry, flora: Flora, trees: float, bushes: float, rng: np.random.Generator, high: float = 14.0
+    area: BaseGeometry,
+    flora: Flora,
+    trees: float,
+    bushes: float,
+    rng: np.random.Generator,
+    high: float = 14.0,
+    shrubberies: float = 0.0,
 ) -> list[Placement]:
-    """Trees and bushes over an area, so many for each 100 m2 in most towns; trunks keep 1.5 m from its edge."""
-    trees, bushes, result = trees * flora.leafy, bushes * flora.leafy, []
-    for xy in scattered(area.buffer(-1.5), trees, 3.5, rng):
-        thing = a_tree(flora, rng, 4.0, high)
+    """Plants over an area, so many of each for each 100 m2 in most towns; trunks keep 1.5 m from its edge."""
+    result = []
+
+    def put(thing: Thing, xy: np.ndarray) -> None:
         result.append(Placement(thing, (float(xy[0]), float(xy[1])), float(rng.uniform(0, 6.28))))
-    for xy in scattered(area.buffer(-0.6), bushes, 1.4, rng):
-        result.append(Placement(a_bush(rng), (float(xy[0]), float(xy[1])), float(rng.uniform(0, 6.28))))
+
+    for xy in scattered(area.buffer(-1.5), trees * flora.leafy, 3.5, rng):
+        put(a_tree(flora, rng, 4.0, high), xy)
+    for xy in scattered(area.buffer(-0.8), shrubberies * flora.leafy, 1.3, rng):
+        put(a_shrubbery(rng), xy)
+    for xy in scattered(area.buffer(-0.6), bushes * flora.leafy, 1.4, rng):
+        put(a_bush(rng), xy)
     return result
+
+
+def verge_bed(verge: BaseGeometry, rng: np.random.Generator) -> list[Placement]:
+    """Low bushes close to each other all along a verge."""
+    number, height = int(rng.integers(4)), float(rng.choice([0.7, 1.0, 1.4]))
+    return [
+        Placement(bush(number, 2.0, height), (float(x), float(y)), float(rng.uniform(0, 6.28)))
+        for x, y in scattered(verge.buffer(-0.55), 90.0, 1.25, rng)
+    ]
