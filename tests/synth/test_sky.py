@@ -16,7 +16,7 @@ from worldloom.synth.light.octahedron import cell_directions, direction_from_squ
 from worldloom.synth.skies.clouds import Clouds
 from worldloom.synth.skies.daylight import KILO, Daylight
 from worldloom.synth.skies.sky import Sky, clear_sky, overcast_sky, random_sky, sky_from_file
-from worldloom.synth.skies.sky_panorama import sky_panorama_from_image
+from worldloom.synth.skies.sky_panorama import SkyPanorama, sky_panorama_from_image
 
 UP = torch.tensor([[0.0, 0.0, 1.0]])
 
@@ -133,6 +133,17 @@ def test_a_sky_from_a_file_and_its_turn(tmp_path: Path, name: str):
     torch.testing.assert_close(torch.tensor(turned.towards_sun), torch.tensor([-y, x, z]), atol=1e-6, rtol=0)
     raw = sky_from_file(tmp_path / name, irradiance=None)
     torch.testing.assert_close(raw.radiance(UP), torch.full((1, 3), 50.0), rtol=0.01, atol=0)
+
+
+def test_a_turned_panorama_shows_its_light_to_the_left_of_where_it_was():
+    rgb = torch.full((3, 32, 64), 0.1)
+    rgb[:, 6:12, 20:26] = 0.8
+    sky = Sky((0.0, 0.0, 1.0), panorama=SkyPanorama(rgb, (0.0, 0.0, 1.0), (0.0, 0.0, 0.0)))
+    towards = direction_from_pixel(torch.tensor([23.0, 50.0]), torch.tensor([9.0, 9.0]), 32)
+    quarter = torch.stack([-towards[:, 1], towards[:, 0], towards[:, 2]], -1)
+    there = sky.radiance(towards)
+    assert there[0, 0] > 4 * there[1, 0]
+    torch.testing.assert_close(sky.turned(math.pi / 2).radiance(quarter), there, atol=1e-4, rtol=0)
 
 
 def test_files_that_are_no_skies(tmp_path: Path):
