@@ -1,6 +1,6 @@
 """Make the README's pictures: `python docs/make_images.py`, or some: `python docs/make_images.py worlds town`.
 
-Parts are samples, worlds, town and page; the page needs a chromium on the PATH.
+Parts are samples, worlds, town, statistics and page; the page needs a chromium on the PATH.
 """
 
 import shutil
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from worldloom.apps.bench.town_statistics import town_statistics
 from worldloom.apps.drive import make_drive
 from worldloom.apps.page import serve
 from worldloom.apps.scene import make_scene
@@ -23,6 +24,7 @@ from worldloom.synth.dataset.observe import Sensors
 from worldloom.synth.dataset.scenes import merge_scenes, plan_scenes, write_scene
 from worldloom.synth.samples import sample_clip_path, sample_panorama_path
 from worldloom.synth.scene_files import SceneOptions
+from worldloom.synth.voxels.occupancy_statistics import GENUINE_LABEL, statistics_picture
 
 IMAGES = Path(__file__).parent / "images"
 BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --no-sandbox"
@@ -30,7 +32,7 @@ BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --
 
 def main(parts: list[str]) -> None:
     """Make the named parts, or all."""
-    makers = {"samples": _samples, "worlds": _worlds, "town": _town, "page": _page}
+    makers = {"samples": _samples, "worlds": _worlds, "town": _town, "statistics": _statistics, "page": _page}
     IMAGES.mkdir(exist_ok=True)
     for part in parts or makers:
         with tempfile.TemporaryDirectory() as folder:
@@ -65,6 +67,11 @@ def _town(folder: Path) -> None:
     merge_scenes(folder, [spec])
     save_image(folder / "town.png", town_preview(folder, [spec.name], height=360))
     _shrink(folder / "town.png", "town.jpg", 1400)
+
+
+def _statistics(_: Path) -> None:
+    """Figures of towns' labels as bars, beside those of a genuine label."""
+    statistics_picture(GENUINE_LABEL, town_statistics()).save(IMAGES / "statistics.png", optimize=True)
 
 
 def _shrink(source: Path, name: str, width: int) -> None:

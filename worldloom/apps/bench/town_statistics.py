@@ -23,7 +23,7 @@ _EVERY = 6  # frames: neighbours look alike
 
 def statistics_rows(quick: bool) -> list[Row]:
     """Print all figures beside those of genuine labels; give the most telling ones as rows."""
-    frames = town_statistics(_SEEDS[1:2] if quick else _SEEDS, 3.0 if quick else 12.0)
+    frames = town_statistics(_SEEDS[1:2], 3.0) if quick else town_statistics()
     Console().print(Markdown(statistics_table(GENUINE_LABEL, frames, TRAINING_AVERAGE)))
     note = f"mean of {len(frames)} frames of {1 if quick else len(_SEEDS)} towns"
     voxels = torch.stack([frame.classes for frame in frames]).mean(0).tolist()
@@ -48,7 +48,7 @@ def statistics_rows(quick: bool) -> list[Row]:
     return rows
 
 
-def town_statistics(seeds: tuple[int, ...], seconds: float) -> list[OccupancyStatistics]:
+def town_statistics(seeds: tuple[int, ...] = _SEEDS, seconds: float = 12.0) -> list[OccupancyStatistics]:
     """Figures of some frames of a drive through each town, as sensed."""
     figures = []
     for seed in seeds:
