@@ -1,7 +1,7 @@
 """A small analytic town whose voxels are exact at any ego pose, and the perturbations that metrics must order."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -151,6 +151,15 @@ def hidden_by_box(occupancy: Occupancy, low: Sequence[int], high: Sequence[int])
     seen = occupancy.observed.clone()
     seen[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]] = False
     return Occupancy(occupancy.labels, seen, occupancy.world_from_ego, occupancy.grid, occupancy.classes, occupancy.dt)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many small calls: two threads that wait for each other on a busy machine take twenty times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

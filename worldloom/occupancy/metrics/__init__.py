@@ -53,6 +53,15 @@ from worldloom.occupancy.metrics.manoeuvre import (
     score_manoeuvres,
 )
 from worldloom.occupancy.metrics.measured_path import MeasuredPath, measured_path
+from worldloom.occupancy.metrics.objects import Seen, Track, find_objects, follow_objects
+from worldloom.occupancy.metrics.physics import (
+    RULES,
+    PhysicsScore,
+    Tolerances,
+    arrow_of_time,
+    physics_score,
+    score_physics,
+)
 from worldloom.occupancy.metrics.rare import RareScore, score_rare
 from worldloom.occupancy.metrics.record import Number
 from worldloom.occupancy.metrics.registration import (
@@ -77,6 +86,7 @@ __all__ = [
     "MANOEUVRES",
     "OBSTACLES",
     "RARE",
+    "RULES",
     "STANDING",
     "STATIC",
     "VRU",
@@ -91,14 +101,19 @@ __all__ = [
     "MeasuredPath",
     "Motion",
     "Number",
+    "PhysicsScore",
     "Projection",
     "RareScore",
     "Registration",
     "RiskScore",
+    "Seen",
     "SemanticScore",
     "StaticAgreement",
+    "Tolerances",
+    "Track",
     "agreement",
     "area",
+    "arrow_of_time",
     "auroc",
     "bootstrap",
     "class_volume_ratio",
@@ -110,9 +125,11 @@ __all__ = [
     "entropy_bits",
     "expected_calibration_error",
     "f3d_wl",
+    "find_objects",
     "fit_projection",
     "flips",
     "follow",
+    "follow_objects",
     "gain",
     "half_life",
     "local",
@@ -121,6 +138,7 @@ __all__ = [
     "measured_path",
     "mmd_wl",
     "nuscenes_command",
+    "physics_score",
     "quantise",
     "raw_bits",
     "register",
@@ -128,6 +146,7 @@ __all__ = [
     "revisits",
     "score_forecast",
     "score_manoeuvres",
+    "score_physics",
     "score_rare",
     "score_risk",
     "slope",

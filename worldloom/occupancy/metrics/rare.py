@@ -104,9 +104,10 @@ def _count(
     hit, num_true = int((there & guessed).sum()), int(there.sum())
     if num_true == 0:
         return hit, 0, int(guessed.sum()), 0, 0, 0
-    components, num = ndimage.label(there.numpy(), structure=_TOUCHING)
-    sizes = np.bincount(components.ravel(), minlength=num + 1)[1:]
-    touched = np.bincount(components[guessed.numpy()], minlength=num + 1)[1:]
+    components = np.empty(there.shape, np.int32)
+    ndimage.label(there.numpy(), structure=_TOUCHING, output=components)
+    sizes = np.bincount(components.ravel())[1:]
+    touched = np.bincount(components[guessed.numpy()], minlength=len(sizes) + 1)[1:]
     objects = sizes >= SMALLEST
     return hit, num_true, int(guessed.sum()), 1, int(objects.sum()), int((objects & (touched > 0)).sum())
 
