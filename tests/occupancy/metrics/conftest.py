@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from worldloom.geometry import FREE, OCC3D_CLASSES, EgoPath, Occupancy, VoxelGrid, path_from_steps
+from worldloom.geometry import FREE, OCC3D_CLASSES, EgoPath, Occupancy, VoxelGrid, path_from_steps, rotz
 from worldloom.geometry.io import load_clip
 from worldloom.synth import sample_clip_path
 
@@ -123,10 +123,13 @@ def flipped(occupancy: Occupancy, share: float, seed: int) -> Occupancy:
 
 
 def shaken(path: EgoPath, metres: float, seed: int) -> EgoPath:
-    """Poses moved at random in the plane, as a model would that does not keep to its path."""
+    """Poses moved at random in the plane, and turned by 3 degrees a metre, as by a model that leaves its path."""
     draw = torch.Generator().manual_seed(seed)
-    poses = path.world_from_ego.clone()
-    poses[1:, :2, 3] += metres * torch.randn(len(path) - 1, 2, generator=draw).to(poses)
+    poses = path.world_from_ego.double().clone()
+    n = len(path) - 1
+    poses[1:, :2, 3] += metres * torch.randn(n, 2, generator=draw, dtype=torch.float64)
+    turn = math.radians(3) * metres * torch.randn(n, generator=draw, dtype=torch.float64)
+    poses[1:, :3, :3] = poses[1:, :3, :3] @ rotz(turn)
     return EgoPath(poses, path.dt)
 
 

@@ -34,10 +34,10 @@ def half_life(curve: Float[Tensor, " t"], floor: Float[Tensor, " t"]) -> HalfLif
     Frames where either is NaN are passed over; a curve whose first frame is NaN has no lead and counts as below.
 
     Raises:
-        ValueError: different lengths, or no frame.
+        ValueError: no frame.
     """
-    if curve.shape != floor.shape or len(curve) == 0:
-        raise ValueError(f"curve and floor need the same frames, got {len(curve)} and {len(floor)}")
+    if len(curve) == 0:
+        raise ValueError("a half-life needs at least one frame")
     lead = curve.double() - floor.double()
     if not lead[0] > 0:
         return HalfLife("below floor", None, len(curve))
