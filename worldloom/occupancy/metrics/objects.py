@@ -167,7 +167,8 @@ def _in_frame(occupancy: Occupancy, frame: int) -> list[Seen]:
         mask = (labels == label).numpy()
         if not mask.any():
             continue
-        components, _ = ndimage.label(mask, structure=_TOUCHING)
+        components = np.empty(mask.shape, dtype=np.int32)
+        ndimage.label(mask, structure=_TOUCHING, output=components)
         for index, where in enumerate(ndimage.find_objects(components), start=1):
             voxels = np.argwhere(components[where] == index) + [part.start for part in where]
             if len(voxels) < SMALLEST:
@@ -242,7 +243,9 @@ def _ground_height(occupancy: Occupancy, frame: int) -> np.ndarray:
     if not has.any():
         return np.full(has.shape, np.nan)
     top = grid.origin[2] + (grid.shape[2] - ground[:, :, ::-1].argmax(2)) * grid.voxel_size
-    distance, nearest = ndimage.distance_transform_edt(~has, return_indices=True)
+    nearest = np.empty((2, *has.shape), dtype=np.int32)
+    distance = np.empty(has.shape)
+    ndimage.distance_transform_edt(~has, return_indices=True, distances=distance, indices=nearest)
     height = top[tuple(nearest)]
     height[distance * grid.voxel_size > 2.0] = np.nan
     return height

@@ -12,7 +12,7 @@ from worldloom.occupancy.metrics.planning.boxes import (
 from worldloom.occupancy.metrics.planning.calibration import Agreement, agreement_by, agreement_of, choose_tau
 from worldloom.occupancy.metrics.planning.comfort import at_ten_hertz, comfortable, consistent, kinematics_of
 from worldloom.occupancy.metrics.planning.formulas import ego_progress, epdms, hugsim_frame, neuro_ncap, pdms
-from worldloom.occupancy.metrics.planning.grids import EgoBox, GridSafety, judge_on_grids, pdms_occ
+from worldloom.occupancy.metrics.planning.grids import EgoBox, GridSafety, contact_shares, judge_on_grids, pdms_occ
 from worldloom.occupancy.metrics.planning.samples import collision_probability, histogram_log_likelihood, min_ade
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "collision_probability",
     "comfortable",
     "consistent",
+    "contact_shares",
     "driveable_compliance",
     "driving_direction",
     "ego_progress",

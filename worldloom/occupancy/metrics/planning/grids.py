@@ -78,9 +78,16 @@ def judge_on_grids(
         first = int(hit.to(torch.uint8).argmax())
         worst = 0.0 if movers[first] > 0 else 0.5
     ttc, min_ttc = _times_to_collision(maps, world_from_ego, future.dt, lattice, tau)
-    known, driveable = _on_road(ground or future, world_from_ego, ego_box, 0.0)
-    _, tolerant = _on_road(ground or future, world_from_ego, ego_box, 0.4)
+    known, driveable, tolerant = _on_road(ground or future, world_from_ego, ego_box)
     return GridSafety(contact, movers, worst, ttc, min_ttc, driveable, tolerant, known)
+
+
+def contact_shares(
+    occupancy: Occupancy, frame: int, world_from_ego: Float[Tensor, "n 4 4"], ego_box: EgoBox = EgoBox()
+) -> Float[Tensor, " n"]:
+    """Share of the footprint that stands on obstacles, for many poses in one and the same frame."""
+    obstacles, lattice = _ObstacleMap(occupancy, frame), _lattice(ego_box)
+    return torch.stack([obstacles.share(pose, lattice, OBSTACLES) for pose in world_from_ego])
 
 
 def pdms_occ(safety: GridSafety, progress: float, comfort: float) -> float | None:
@@ -105,8 +112,8 @@ class _ObstacleMap:
         height = torch.where(height.isfinite(), height, usual)[:, :, None]
         middle = (top - size / 2)[None, None]
         band = (middle > height + BAND[0] - size / 2) & (middle < height + BAND[1] + size / 2)
-        self.columns = {
-            classes: (among(labels, classes) & band).any(2) for classes in (OBSTACLES, tuple(MOVERS), STANDING)
+        self.columns: dict[tuple[int, ...], Tensor] = {
+            classes: (among(labels, classes) & band).any(2) for classes in (OBSTACLES, MOVERS)
         }
 
     def share(
@@ -157,29 +164,31 @@ def _times_to_collision(
     return (0.0 if least <= max(TTC_SECONDS) + 1e-9 else 1.0), least
 
 
-def _on_road(
-    ground: Occupancy, poses: Float[Tensor, "t 4 4"], box: EgoBox, tolerance: float
-) -> tuple[float, float | None]:
-    """Known share of the corner columns, and whether all known ones hold road; None where too little is known."""
-    length, width = max(box.length - 2 * tolerance, 0.0), max(box.width - 2 * tolerance, 0.0)
-    corners = torch.tensor(
-        [[box.ahead + a * length / 2, b * width / 2, 0.0] for a, b in ((1, 1), (-1, 1), (-1, -1), (1, -1))],
-        dtype=torch.float64,
-    )
-    known, road = [], []
-    for t, pose in enumerate(poses):
-        frame = min(t, len(ground) - 1)
-        state = _columns(ground, frame)
-        at = apply(invert(ground.world_from_ego[frame].double()) @ pose.double(), corners)[:, :2]
-        cells = ((at - torch.tensor(ground.grid.origin[:2], dtype=torch.float64)) / ground.grid.voxel_size).floor()
-        for x, y in cells.long().tolist():
-            inside = 0 <= x < ground.grid.shape[0] and 0 <= y < ground.grid.shape[1]
-            known.append(inside and bool(state[0][x, y]))
-            road.append(inside and bool(state[1][x, y]))
-    share = sum(known) / len(known)
-    if share < LEAST_KNOWN:
-        return share, None
-    return share, float(all(r for k, r in zip(known, road, strict=True) if k))
+def _on_road(ground: Occupancy, poses: Float[Tensor, "t 4 4"], box: EgoBox) -> tuple[float, float | None, float | None]:
+    """Known share of the corner columns, and whether all known ones hold road, exactly and with 0.4 m of tolerance.
+
+    None in place of both where too little is known.
+    """
+    states = [_columns(ground, frame) for frame in range(min(len(ground), len(poses)))]
+    shares, whole = [], []
+    for tolerance in (0.0, 0.4):
+        length, width = max(box.length - 2 * tolerance, 0.0), max(box.width - 2 * tolerance, 0.0)
+        corners = torch.tensor(
+            [[box.ahead + a * length / 2, b * width / 2, 0.0] for a, b in ((1, 1), (-1, 1), (-1, -1), (1, -1))],
+            dtype=torch.float64,
+        )
+        known, road = [], []
+        for t, pose in enumerate(poses):
+            frame = min(t, len(states) - 1)
+            at = apply(invert(ground.world_from_ego[frame].double()) @ pose.double(), corners)[:, :2]
+            cells = ((at - torch.tensor(ground.grid.origin[:2], dtype=torch.float64)) / ground.grid.voxel_size).floor()
+            for x, y in cells.long().tolist():
+                inside = 0 <= x < ground.grid.shape[0] and 0 <= y < ground.grid.shape[1]
+                known.append(inside and bool(states[frame][0][x, y]))
+                road.append(inside and bool(states[frame][1][x, y]))
+        shares.append(sum(known) / len(known))
+        whole.append(float(all(r for k, r in zip(known, road, strict=True) if k)))
+    return (shares[0], whole[0], whole[1]) if shares[0] >= LEAST_KNOWN else (shares[0], None, None)
 
 
 def _columns(ground: Occupancy, frame: int) -> tuple[Bool[Tensor, "x y"], Bool[Tensor, "x y"]]:
