@@ -37,7 +37,7 @@ BLOCK_STYLES = (
         car_parks=0.06,
         front=(3.0, 1.0, 10.0),
         paving=("sidewalk", 1.0),
-        courts=0.3,
+        courts=0.7,
     ),
     BlockStyle(
         "mixed",
@@ -54,7 +54,7 @@ BLOCK_STYLES = (
         bushes=1.2,
         front=(4.0, 2.0, 14.0),
         paving=("sidewalk", 0.4),
-        courts=0.1,
+        courts=0.6,
     ),
     BlockStyle(
         "suburb",
@@ -85,7 +85,7 @@ BLOCK_STYLES = (
         bushes=1.2,
         front=(4.0, 2.0, 14.0),
         paving=("sidewalk", 0.5),
-        courts=0.1,
+        courts=0.6,
     ),
     BlockStyle(
         "estate",
@@ -115,7 +115,7 @@ BLOCK_STYLES = (
         bushes=0.8,
         front=(3.0, 2.0, 14.0),
         paving=("other_flat", 0.2),
-        courts=0.15,
+        courts=0.5,
     ),
     BlockStyle("park", fences=("hedge", "wire", "pickets"), trees=2.6, bushes=1.8, front=(5.0, 2.0, 15.0)),
     BlockStyle("wood", trees=5.0, bushes=3.0, front=(7.0, 2.0, 16.0)),

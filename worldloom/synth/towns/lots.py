@@ -95,14 +95,16 @@ def make_lots(shapes: StreetShapes, bounds: tuple[float, float, float, float], f
     lines = tuple(line for draft in drafts for line in draft.bay_lines)
     rng = np.random.default_rng((seed, 0x6E3))
     islands = planted(shapes.islands.buffer(-2.0), flora, 1.0, 2.0, rng, 9.0, 10.0)
-    beds = [one for verge in polygons_of(shapes.verge) if rng.uniform() < 0.8 for one in verge_bed(verge, rng)]
+    car_parks = shapely.union_all([c for draft in drafts for c in draft.car_parks])
+    planted_verges = shapes.verge.difference(shapely.union_all([car_parks.buffer(1.0), shapes.clear_of]))
+    beds = [one for verge in polygons_of(planted_verges) if rng.uniform() < 0.8 for one in verge_bed(verge, rng)]
     return Lots(
         (*islands, *beds, *(p for draft in drafts for p in draft.placements)),
         tuple(p for draft in drafts for p in draft.parked),
         tuple(p for draft in drafts for p in draft.patches),
         (PaintedArea("white", lines),),
         tuple(b for draft in drafts for b in draft.buildings),
-        shapely.union_all([c for draft in drafts for c in draft.car_parks]),
+        car_parks,
     )
 
 
