@@ -189,9 +189,9 @@ def test_intervals_cover_and_repeat() -> None:
         covered += low <= 3.0 <= high
     assert 85 <= covered <= 99
     assert bootstrap(scenes, lambda s: sum(s) / len(s), 1) == bootstrap(scenes, lambda s: sum(s) / len(s), 1)
-    assert math.isnan(bootstrap([1.0], max, 1).low)
+    assert math.isnan(bootstrap([1.0], sum, 1).low)
     with pytest.raises(ValueError, match="no scene"):
-        bootstrap([], max, 1)
+        bootstrap([], sum, 1)
 
 
 def test_records_are_complete_and_names_are_free() -> None:

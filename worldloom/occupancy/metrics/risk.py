@@ -3,9 +3,7 @@
 import math
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float
-from scipy.stats import rankdata
 from torch import Tensor
 
 
@@ -14,7 +12,8 @@ def auroc(score: Float[Tensor, " n"], event: Bool[Tensor, " n"]) -> float:
     positive, negative = int(event.sum()), int((~event).sum())
     if not positive or not negative:
         return math.nan
-    ranks = torch.from_numpy(rankdata(score.double().numpy()))
+    _, place, counts = score.double().unique(return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum(0) - (counts - 1) / 2)[place].double()  # equal scores share their mean rank
     return ((ranks[event].sum() - positive * (positive + 1) / 2) / (positive * negative)).item()
 
 
