@@ -27,6 +27,7 @@ _GAP = 3.01  # voxels; of larger users only parts may be in sight
 _TOP_SPEED = {2: 12.0, 6: 30.0, 7: 4.0}  # m/s; 40 for the rest
 _STILL = 0.5  # m; a shorter way between two frames gives no heading
 _SAME_PLACE = 0.45  # m; a piece this near to where it was has not moved, if its shape fits
+_STANDS = (0.2, 0.31)  # m; mean and nearly largest distance of a piece that lies on the shape without being moved
 _FIT = 0.35  # m; a mean distance of points beyond this is no fit: nearly a voxel
 
 
@@ -228,6 +229,9 @@ def _fitted(
     what voxels say.
     """
     last = track.poses[-1]
+    distance, _ = tree.query(_into(last, piece.points))
+    if distance.mean() < _STANDS[0] and np.quantile(distance, 0.97) < _STANDS[1]:
+        return last, float(distance.mean())  # it stands; a fit would follow the grid of voxels that slides under it
     starts = [expected, last, np.append(piece.middle, last[3])]
     best, least, left = starts[0], math.inf, math.inf
     for start in starts:

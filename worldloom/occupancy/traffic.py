@@ -116,7 +116,7 @@ class TrafficNet(nn.Module):
         act = self.action(everything[:, 0]) + self.action_level(levels[:, 0, :, None])
         cond = self.level(levels[..., None]) + act[:, None]
         angles = rotary_angles(torch.arange(HISTORY + f, device=x.device)[:, None].float(), 64, 30.0)
-        among = there[:, None, None, :].expand(b, HISTORY + f, 1, m)
+        among = there[:, None, None, :].expand(b, HISTORY + f, m, m)
         tokens = features.tokens
         for along, between in zip(self.along_time, self.among_users, strict=True):
             x = along(x, cond, angles)
