@@ -7,6 +7,7 @@ from worldloom.ops import edm, flow
 from worldloom.ops.fourier import ScalarEmbedding, fourier_features
 from worldloom.ops.fsq import FSQ
 from worldloom.ops.levels import align_levels
+from worldloom.ops.lovasz import lovasz_softmax
 from worldloom.ops.quantize import CodebookUse, Quantized, codebook_use
 from worldloom.ops.rotary import grid_positions, rotary_angles, rotate
 from worldloom.ops.seeds import batched_rand, batched_randn, sample_generators
@@ -48,6 +49,7 @@ __all__ = [
     "grid_positions",
     "load_config",
     "load_weights",
+    "lovasz_softmax",
     "rotary_angles",
     "rotate",
     "sample_generators",
