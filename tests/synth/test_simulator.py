@@ -143,12 +143,12 @@ def test_bad_input(small_town: Town, simulator: Simulator) -> None:
 @pytest.fixture(scope="module")
 def fan(small_town: Town) -> dict[str, Counterfactual]:
     names = ("brake", "accelerate", "near_miss", "hit_parked", "hit_moving", "leave_road")
-    done = counterfactuals(small_town, 3, at=5.0, seconds=5.0, history=2.0, manoeuvres=names, dt=STEP, density=2.0)
+    done = counterfactuals(small_town, 2, at=5.0, seconds=5.0, history=2.0, manoeuvres=names, dt=STEP, density=2.0)
     return {one.manoeuvre: one for one in done}
 
 
 def test_branches_share_their_past(small_town: Town, fan: dict[str, Counterfactual]) -> None:
-    logged = drive_town(small_town, 5.0, seed=3, density=2.0, dt=STEP)
+    logged = drive_town(small_town, 5.0, seed=2, density=2.0, dt=STEP)
     users = {user.id: user for user in logged.users}
     for one in fan.values():
         assert one.branch_frame == 20
@@ -161,7 +161,7 @@ def test_branches_share_their_past(small_town: Town, fan: dict[str, Counterfactu
 
 
 def test_collisions_and_near_misses_are_real(small_town: Town, fan: dict[str, Counterfactual]) -> None:
-    with Simulator(small_town, 3, 2.0) as simulator:
+    with Simulator(small_town, 2, 2.0) as simulator:
         standing = simulator.standing
     for name in ("hit_parked", "hit_moving"):
         one = fan[name]
