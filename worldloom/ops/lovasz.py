@@ -12,10 +12,10 @@ def lovasz_softmax(probabilities: Float[Tensor, "n c"], labels: Int[Tensor, " n"
     sum_k m_(k) (D_k - D_(k-1)), errors falling, where D_k = 1 - IoU if exactly the k greatest errors were mistakes
     (Eq. 9). On probabilities of 0 and 1 it is 1 - IoU.
     """
-    losses = []
+    losses, columns = [], probabilities.unbind(1)  # their gradients are then put together once, not class by class
     for c in labels.unique().tolist():
         inside = labels == c
-        missed, wrong = 1 - probabilities[inside, c], probabilities[~inside, c]
+        missed, wrong = 1 - columns[c][inside], columns[c][~inside]
         # Once all of the class has come, D_k stays 1: lesser errors elsewhere add exactly nothing, and need no sorting.
         wrong = wrong[wrong.detach() >= missed.detach().min()]
         errors = torch.cat([missed, wrong])
