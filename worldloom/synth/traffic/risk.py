@@ -45,7 +45,7 @@ def risk_of(town: Town, drive: Drive) -> Risk:
     ahead = torch.stack([yaw.cos(), yaw.sin()], -1)
     place = torch.cat([poses[:, :2, 3] + EGO_CENTRE * ahead, yaw[:, None]], -1)
     ego = torch.cat([place, torch.tensor(EGO_EXTENT[:2], dtype=torch.float64).expand(len(place), 2)], -1)
-    boxes, velocity, there = _others(town, drive)
+    boxes, velocity, there = others_of(town, drive)
     number, frame = (there & ((boxes[..., :2] - ego[:, :2]).norm(dim=-1) < SIGHT)).nonzero(as_tuple=True)
     mine, own = ego[frame], (ahead * drive.speed.double()[:, None])[frame]
     other, moving = boxes[number, frame], velocity[number, frame]
@@ -65,7 +65,7 @@ def wheels_off(ground: Ground, egos: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]
     return (ground.label_at(wheels.reshape(-1, 2)).reshape(len(egos), -1) != DRIVEABLE).any(1)
 
 
-def _others(town: Town, drive: Drive) -> tuple[Float[Tensor, "u t 5"], Float[Tensor, "u t 2"], Bool[Tensor, "u t"]]:
+def others_of(town: Town, drive: Drive) -> tuple[Float[Tensor, "u t 5"], Float[Tensor, "u t 2"], Bool[Tensor, "u t"]]:
     """Footprints, velocities and presence of the drive's users, then of those that stand in the town."""
     t, n = len(drive), len(drive.users)
     boxes = torch.zeros(n + len(town.standing), t, 5, dtype=torch.float64)
