@@ -19,7 +19,8 @@ class Limits:
 
     braking: float = 3.9  # m/s²
     acceleration: float = 2.3  # m/s²
-    sideways: float = 3.5  # m/s²
+    sideways: float = 3.2  # m/s²
+    sideways_jerk: float = 5.0  # m/s³
     jerk: float = 3.8  # m/s³ along the path
     onset: float = 8.0  # m/s³ of braking: safety first; plans that brake faster than `jerk` cost more
     yaw_acceleration: float = 1.5  # rad/s²
@@ -122,7 +123,9 @@ def _steered(
     wished = 2 * left / (goal_x**2 + goal_y**2).clamp(min=1.0)
     most = (limits.sideways / speed.square().clamp(min=1e-3)).clamp(max=MAX_CURVATURE)
     wished = torch.maximum(torch.minimum(wished, most), -most)
-    rate = limits.yaw_acceleration / speed.clamp(min=2.0) * STEP
+    rate = STEP * torch.minimum(
+        limits.yaw_acceleration / speed.clamp(min=2.0), limits.sideways_jerk / speed.square().clamp(min=4.0)
+    )
     return before + torch.maximum(torch.minimum(wished - before, rate), -rate)
 
 

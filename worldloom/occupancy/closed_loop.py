@@ -43,7 +43,7 @@ _ROUTE = 1000.0  # metres that are planned
 _AHEAD = 80.0  # metres of the route that a driver is shown
 _SIGHT = 50.0  # metres within which road users are shown
 _NEAR = 30.0  # metres within which others are judged
-_PIXEL = 0.4  # metres of the exact map of the road
+_PIXEL = 0.25  # metres of the exact map of the road
 
 
 class Sighted(NamedTuple):

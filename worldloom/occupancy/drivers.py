@@ -21,7 +21,7 @@ from worldloom.synth.traffic.ego import Action, Waypoint, action_to
 from worldloom.synth.traffic.pilots import Follow
 from worldloom.synth.traffic.sumo import STEP
 
-CRUISE = 9.0  # m/s
+CRUISE = 10.0  # m/s
 _USUAL = PlannerConfig()
 _HELD = round(DT / STEP)  # steps for which a plan is followed before the next
 State = TypeVar("State")

@@ -28,6 +28,7 @@ from worldloom.synth.traffic.sumo import STEP
 State = TypeVar("State")
 _STRIDE = round(DT / STEP)
 _SIGHT = 15.0  # metres between middles beyond which nobody is in the way
+_MOVES = 0.5  # m/s; who is slower stands
 METHODS = ("cem", "mppi", "shooting")
 
 
@@ -37,11 +38,11 @@ class Weights:
 
     behind: float = 12.0  # share of the wished way that is not driven yet
     hit: float = 150.0  # the ego has overlapped somebody by then; or the probability of it
-    near: float = 15.0  # squared metres by which `margin` is undercut, of a metre
+    near: float = 80.0  # squared share of the margin that is undercut
     headway: float = 15.0  # somebody is within `headway_seconds` ahead
     left_road: float = 80.0  # a corner has been off the road by then; or the probability of it
-    edge: float = 15.0  # squared metres by which `margin` to the edge is undercut, of a metre
-    aside: float = 0.3  # squared metres beside the route
+    edge: float = 15.0  # squared share of the margin to the edge that is undercut
+    aside: float = 0.4  # squared metres beside the route
     fast: float = 0.5  # squared m/s over the wished speed
     comfort: float = 1.0  # squared shares of what a passenger bears
 
@@ -62,6 +63,7 @@ class PlannerConfig:
     most_aside: float = 2.0  # metres
     branches: int | None = None  # paths that the imaginer is asked about; the others take the answer of the nearest
     margin: float = 0.4  # metres to others and to the edge of the road
+    doubt: float = 0.3  # m/s by which the margin to those who move grows: nobody moves quite as imagined
     headway_seconds: float = 1.0  # the driving score looks 0.9 s ahead
     limits: Limits = field(default_factory=Limits)
     weights: Weights = field(default_factory=Weights)
@@ -165,17 +167,23 @@ def path_costs(
     boxes = _user_boxes(users, imagined)
     others = ~_yielding(boxes[0, :, 0]) if boxes.shape[1] else torch.zeros(0, dtype=torch.bool)
     boxes = boxes[:, others]
-    apart = _least_separation(ego, boxes)
+    apart = _separations(ego, boxes)
+    moving = (boxes[:, :, 1:2, :2] - boxes[:, :, :1, :2]).norm(dim=-1) > _MOVES * DT / 2
+    seconds = (torch.arange(poses.shape[1]) + 1) * DT / 2
+    undercut = (1 - (apart - config.doubt * seconds * moving) / margin).clamp(0, 1)
     speed = torch.cat([torch.full((len(poses), 1), start.speed), flights.speed], 1)
+    at_halves = speed[:, ((torch.arange(poses.shape[1]) + 1) * _STRIDE / 2).round().long()]
+    # Who stands is not at fault, and shall not flee: others stop for it more often than a model believes.
+    drives = at_halves > 0.05
     reach = ego.clone()
-    halves = (torch.arange(poses.shape[1]) + 1) * _STRIDE / 2
-    ahead = speed[:, halves.round().long()] * config.headway_seconds
+    ahead = at_halves * config.headway_seconds
     reach[..., 0] += ego[..., 2].cos() * ahead / 2
     reach[..., 1] += ego[..., 2].sin() * ahead / 2
     reach[..., 3] += ahead
-    short = _least_separation(reach, boxes) < 0
-    cost = w.hit * _by_then(apart < 0).mean(1)
-    cost = cost + w.near * (1 - apart / margin).clamp(0, 1).square().mean(1)
+    short = (_separations(reach, boxes) < 0).any(1)
+    cost = w.hit * _by_then((apart < 0).any(1) & drives).mean(1)
+    if boxes.shape[1]:
+        cost = cost + w.near * (undercut.amax(1).square() * drives).mean(1)
     cost = cost + w.headway * short.float().mean(1)
     risk = imagined.risk.cummax(1).values.mean(1)
     cost = cost + w.hit * risk[:, 0] + w.left_road * risk[:, 1]
@@ -325,15 +333,13 @@ def _yielding(boxes: Float[Tensor, "n 5"]) -> Bool[Tensor, " n"]:
     return behind & (boxes[:, 1].abs() < 2.0) & (boxes[:, 2].cos() > 0.5)
 
 
-def _least_separation(ego: Float[Tensor, "k g 5"], boxes: Float[Tensor, "k n g 5"]) -> Float[Tensor, "k g"]:
-    """Metres to the nearest user at each moment; inf where nobody is in sight."""
-    k, n, g, _ = boxes.shape
-    mine = ego[:, None].expand(k, n, g, 5)
-    reach = _SIGHT + ego[:, None, :, 3] / 2
-    near = ((boxes[..., :2] - mine[..., :2]).norm(dim=-1) < reach).flatten().nonzero()[:, 0]
-    apart = torch.full((k * n * g,), math.inf)
-    apart[near] = separation(mine.reshape(-1, 5)[near], boxes.reshape(-1, 5)[near])
-    return apart.view(k, n, g).amin(1) if n else torch.full((k, g), math.inf)
+def _separations(ego: Float[Tensor, "k g 5"], boxes: Float[Tensor, "k n g 5"]) -> Float[Tensor, "k n g"]:
+    """Metres to each user at each moment; inf for who is out of sight."""
+    mine = ego[:, None].expand(boxes.shape)
+    near = (boxes[..., :2] - mine[..., :2]).norm(dim=-1) < _SIGHT + mine[..., 3] / 2
+    apart = torch.full(near.shape, math.inf)
+    apart[near] = separation(mine[near], boxes[near])
+    return apart
 
 
 def _by_then(now: Bool[Tensor, "k g"]) -> Float[Tensor, "k g"]:
