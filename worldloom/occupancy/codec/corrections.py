@@ -89,7 +89,7 @@ def code_corrections(
     wrong = None if true is None else (true != said) & (true != UNKNOWN)
     flags = np.zeros(told, np.bool_)
     for value in range(_BINS - 1, 0, -1):
-        first, last = np.searchsorted(-doubt.astype(np.int16), [-value, -value + 1])
+        first, last = np.searchsorted(-doubt.astype(np.int16), [-value, -value + 1]).tolist()
         if first == last:
             continue
         asked = None if wrong is None else wrong[first:last]

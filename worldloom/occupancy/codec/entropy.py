@@ -13,13 +13,13 @@ A network's probabilities pass through `frequencies`, from logits that are exact
 import math
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from decimal import Decimal, localcontext
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import constriction
 import numpy as np
-from jaxtyping import Int, Int32, Int64
+from jaxtyping import Float32, Int, Int32, Int64
 
 from worldloom.errors import InputError
 
@@ -40,26 +40,6 @@ def _exponentials() -> Int64[np.ndarray, " n"]:
 
 
 _EXP = _exponentials()
-
-
-class Coder(Protocol):
-    """What a `Writer` and a `Reader` have in common."""
-
-    reading: bool
-
-    def one(self, symbol: int | None, frequencies: Int64[np.ndarray, " k"]) -> int:
-        """A symbol under its frequencies, all of which are at least 1."""
-        ...
-
-    def many(
-        self, symbols: Int[np.ndarray, " n"] | None, frequencies: Int64[np.ndarray, "n k"]
-    ) -> Int32[np.ndarray, " n"]:
-        """Symbols, each under a row of frequencies."""
-        ...
-
-    def part(self, name: str) -> AbstractContextManager[None]:
-        """A context in which bits are booked under a name."""
-        ...
 
 
 class Writer:
@@ -85,7 +65,7 @@ class Writer:
         assert symbols is not None, "a writer needs what to write"
         symbols = symbols.astype(np.int32)
         if len(symbols):
-            self._encoder.encode(symbols, _FAMILY, frequencies.astype(np.float32))
+            self._encoder.encode(symbols, _FAMILY, _rows(frequencies))
             mine = np.take_along_axis(frequencies, symbols[:, None].astype(np.int64), 1)[:, 0]
             self._book(-float(np.log2(mine / frequencies.sum(1)).sum()))
         return symbols
@@ -100,7 +80,7 @@ class Writer:
 
     def total(self) -> float:
         """Bits so far, ideally."""
-        return sum(self.bits.values())
+        return sum(self.bits.values(), 0.0)
 
     def finish(self) -> tuple[bytes, dict[str, float]]:
         """The stream with its checksum, and its bits by part; "end" is the checksum and what the coder rounds up."""
@@ -142,7 +122,7 @@ class Reader:
         if not len(frequencies):
             return np.zeros(0, np.int32)
         try:
-            return self._decoder.decode(_FAMILY, frequencies.astype(np.float32))
+            return self._decoder.decode(_FAMILY, _rows(frequencies))
         except AssertionError as error:
             raise InputError("expected a stream of a clip, got bytes that no clip has") from error
 
@@ -151,10 +131,19 @@ class Reader:
         yield
 
 
+Coder: TypeAlias = Writer | Reader
+"""What the parts of a stream are written to, or read from."""
+
+
 def frequencies(logits: Int64[np.ndarray, "n k"]) -> Int64[np.ndarray, "n k"]:
     """1 + 2^16 exp(logit - largest logit) of logits in LOGIT_STEPS, rounded down: the same on every machine."""
     below = logits.max(axis=1, keepdims=True) - logits
     return 1 + _EXP[np.minimum(below, len(_EXP) - 1)]
+
+
+def _rows(frequencies: Int64[np.ndarray, "n k"]) -> Float32[np.ndarray, "n k"]:
+    """As the range coder wants them: it reads memory row by row, whatever the strides say."""
+    return np.ascontiguousarray(frequencies, dtype=np.float32)
 
 
 class Counts:

@@ -71,7 +71,7 @@ def code_digits(
             rows = frequencies(prior.steps(features, channel, said, cells))
             wanted = None if digits is None else digits[channel][cells.numpy()]
             said[0, channel][cells] = torch.from_numpy(coder.many(wanted, rows).astype(np.int64))
-    return said[0].numpy()
+    return said[0, : len(levels)].numpy()
 
 
 def _by_counts(
@@ -94,11 +94,11 @@ def code_static(
     nothing = torch.zeros(1, 0, *masks.coarse.shape)
     with coder.part("static_coarse"):
         coarse = code_digits(
-            coder, None if digits is None else digits.coarse, masks.coarse, levels[0][:keep],
+            coder, None if digits is None else digits.coarse[:keep], masks.coarse, levels[0][:keep],
             prior and prior.coarse, nothing,
         )  # fmt: skip
     full = np.zeros((len(levels[0]), *masks.coarse.shape), np.int64)
-    full[:keep] = coarse[:keep]
+    full[:keep] = coarse
     if not fine:
         return Digits(full, None)
     context = coarse_context(torch.from_numpy(full)[None], torch.from_numpy(masks.coarse)[None], levels[0])
