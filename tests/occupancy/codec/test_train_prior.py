@@ -26,11 +26,11 @@ def _stripes() -> CodedCrop:
 
 def test_a_prior_learns_what_neighbours_tell() -> None:
     torch.manual_seed(0)
-    model = CodePrior(CodePriorConfig(LEVELS, LEVELS, 24, 1))
+    model = CodePrior(CodePriorConfig(LEVELS, LEVELS, 16, 1))
     crop = _stripes()
     before = validate_prior(model, [crop])
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    for step in range(120):
+    optimizer = torch.optim.Adam(model.parameters(), 6e-3)
+    for step in range(80):
         loss = sum(prior_bits(model, crop, step % 4), torch.zeros(()))
         loss.backward()
         optimizer.step()
