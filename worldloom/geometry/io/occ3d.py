@@ -4,12 +4,13 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 from torch import Tensor
 
 from worldloom.errors import InputError
@@ -159,6 +160,39 @@ def save_occ3d_index(
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
+@dataclass(frozen=True)
+class SceneIndex:
+    """The frames of a scene in order of time, as `annotations.json` has them."""
+
+    tokens: tuple[str, ...]
+    timestamps_us: Int64[np.ndarray, " t"]
+    world_from_ego: Float64[np.ndarray, "t 4 4"]
+
+
+def load_occ3d_index(path: str | Path) -> tuple[dict[str, SceneIndex], dict[str, tuple[str, ...]]]:
+    """All scenes of an `annotations.json`, by name, and the scenes' names of each split ("train", "val").
+
+    Raises:
+        InputError: not such a file, or scenes whose frames do not fit together.
+    """
+    path = Path(path)
+    content = load_json(path, dict)
+    infos = content.get("scene_infos")
+    if not isinstance(infos, dict) or not all(isinstance(scene, dict) and scene for scene in infos.values()):
+        raise InputError(f"{path}: expected scene_infos with the frames of each scene, got {type(infos).__name__}")
+    scenes = {}
+    for name, scene in infos.items():
+        tokens, timestamps, poses = _in_time(f"{name} in annotations.json", scene)
+        scenes[name] = SceneIndex(tuple(tokens), timestamps, poses)
+    splits = {}
+    for split in ("train", "val"):
+        names = content.get(f"{split}_split", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(f"{path}: expected a list of names in {split}_split, got {type(names).__name__}")
+        splits[split] = tuple(names)
+    return scenes, splits
+
+
 def _clip(files: list[Path], mask: str, world_from_ego: np.ndarray, dt: float) -> Occupancy:
     labels = torch.empty(len(files), *OCC3D_GRID.shape, dtype=torch.uint8)
     observed = torch.ones_like(labels, dtype=torch.bool)
@@ -184,17 +218,21 @@ def _scene_infos(scene_folder: Path) -> dict[str, Any] | None:
 
 
 def _order(scene_folder: Path, infos: dict[str, Any], tokens: list[str]) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Tokens in order of time, their timestamps and ego poses.
-
-    Descriptions of the format disagree on which way `next` and `prev` point, so they are only required to name
-    neighbours in time.
-    """
-    name = f"{scene_folder.name} in annotations.json"
+    """As `_in_time`, for a folder that must hold labels for each of these frames."""
     if missing := sorted(set(infos) ^ set(tokens)):
         raise InputError(
             f"{scene_folder}: expected the {len(infos)} frames of annotations.json, got {len(tokens)} with labels.npz "
             f"({len(missing)} differ, such as {missing[0]!r})"
         )
+    return _in_time(f"{scene_folder.name} in annotations.json", infos)
+
+
+def _in_time(name: str, infos: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Tokens of a scene's entry in order of time, their timestamps and ego poses; `name` begins messages.
+
+    Descriptions of the format disagree on which way `next` and `prev` point, so they are only required to name
+    neighbours in time.
+    """
     timestamps = {}
     for token, info in infos.items():
         timestamp = info.get("timestamp") if isinstance(info, dict) else None
