@@ -9,6 +9,7 @@ import torch
 
 from worldloom.apps import drive
 from worldloom.apps.drive import make_drive
+from worldloom.errors import InputError
 from worldloom.geometry import OCC3D_CLASSES, OCC3D_GRID, EgoPath, Occupancy
 from worldloom.geometry.io import (
     load_clip,
@@ -19,6 +20,9 @@ from worldloom.geometry.io import (
     save_clip,
     save_ego_path,
 )
+from worldloom.occupancy.static_tokenizer import StaticTokenizer, StaticTokenizerConfig
+from worldloom.occupancy.traffic import TrafficConfig, TrafficNet
+from worldloom.ops import save_weights
 
 FILES = (
     "annotations.json",
@@ -226,3 +230,55 @@ def test_the_published_protocol_trusts_all_labels_of_the_past_and_ours_only_what
     for method in ("copy_warp", "copy_last"):
         assert metrics["published"][method]["per_class_all_frames"]["manmade"]["iou"] == 100
         assert metrics["observed"][method]["per_class_all_frames"]["manmade"]["iou"] == 0
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a world model that has learned nothing."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    static, traffic = StaticTokenizerConfig((8, 8, 8, 8), decoder_blocks=1), TrafficConfig(64, 1, 4, map_width=16)
+    save_weights(folder / "static", StaticTokenizer(static), static)
+    save_weights(folder / "traffic", TrafficNet(traffic), traffic)
+    return folder
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_world_model_makes_several_futures(street_clip: Path, untrained: Path, tmp_path: Path) -> None:
+    out = make_drive(
+        street_clip, tmp_path / "out", path="log", num_past=3, horizon=2, model=str(untrained), num_futures=2, seed=4
+    ).folder
+    assert len(list((out / "gts").iterdir())) == 2
+    assert len(load_clip(out / "future-01.npz")) == 2
+    report = report_of(out)
+    assert report["method"] == str(untrained)
+    assert len(report["risk"]["collision_by_frame"]) == len(report["uncertainty_by_frame"]) == 2
+    assert set(report["metrics"]["observed"]) == {"input", "model", "copy_warp", "copy_last"}
+    assert "uncertainty.npz" in report["files"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_world_model_drives_by_itself(street_clip: Path, untrained: Path, tmp_path: Path) -> None:
+    result = make_drive(street_clip, tmp_path / "out", num_past=3, horizon=2, model=str(untrained), mode="policy")
+    assert result.report["metrics"] is None
+    assert "the model drives" in result.report["metrics_reason"]
+    path = load_ego_path(tmp_path / "out" / "ego_path.json")
+    future = load_clip(tmp_path / "out" / "future.npz")
+    torch.testing.assert_close(path.world_from_ego[1:].float(), future.world_from_ego.float())
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"num_futures": 0}, "expected 1 to 64 futures, got 0"),
+        ({"mode": "dream"}, "expected a mode forward, policy, joint, video, got 'dream'"),
+        ({"steps": 0}, "expected 1 to 64 steps, got 0"),
+        ({"guidance": -1.0}, "expected a guidance of 0 to 20, got -1"),
+        ({"model": "copy-warp", "num_futures": 2}, "copy-warp makes one future along a given path"),
+        ({"model": "nowhere"}, "no weights called 'nowhere-static'"),
+    ],
+)
+def test_what_a_world_model_cannot_do_is_said(street_clip: Path, tmp_path: Path, asked: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_drive(street_clip, tmp_path / "out", num_past=3, horizon=2, **asked)
+    assert not (tmp_path / "out").exists()

@@ -91,6 +91,17 @@ def drive(
     speed: Annotated[float, typer.Option(help="Speed of a named manoeuvre in m/s.")] = 5.0,
     past: Annotated[int, typer.Option(help="Frames of the clip that are given; those after them are the truth.")] = 4,
     horizon: Annotated[int, typer.Option(help="Future frames to make; two a second in Occ3D.")] = 6,
+    model: Annotated[
+        str | None,
+        typer.Option(help="World model: a name, a folder of weights, or copy-warp, which lets nobody move."),
+    ] = None,
+    num_futures: Annotated[int, typer.Option(help="Futures to draw.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the futures.")] = 0,
+    mode: Annotated[
+        str, typer.Option(help="forward (along --path), policy, joint or video (the model drives).")
+    ] = "forward",
+    steps: Annotated[int, typer.Option(help="Calls of the network for four seconds.")] = 2,
+    guidance: Annotated[float, typer.Option(help="How strongly the path steers the others; 1 is as learned.")] = 1.0,
     force: Force = False,
     resume: Resume = False,
 ) -> None:
@@ -98,7 +109,21 @@ def drive(
     from worldloom.apps.drive import make_drive
 
     make_drive(
-        clip, out, scene=scene, path=path, speed=speed, num_past=past, horizon=horizon, force=force, resume=resume
+        clip,
+        out,
+        scene=scene,
+        path=path,
+        speed=speed,
+        num_past=past,
+        horizon=horizon,
+        model=model,
+        num_futures=num_futures,
+        seed=seed,
+        mode=mode,
+        steps=steps,
+        guidance=guidance,
+        force=force,
+        resume=resume,
     )
     _say_what_next(out)
 
@@ -193,6 +218,49 @@ _scene_verb("room", "Furnished rooms, flats and halls")
 _scene_verb("street", "Streets of a city")
 _scene_verb("courtyard", "Courtyards")
 _scene_verb("field", "Open country")
+
+
+@synth.command()
+def clips(
+    out: Annotated[Path, typer.Option(help="Folder for the clips; towns that are there already are kept.")],
+    seeds: Annotated[str, typer.Option(help="Seeds of the towns, FIRST:END; END is not one of them.")] = "1000:1010",
+    scenes: Annotated[int, typer.Option(help="Drives of 20 s in each town.")] = 3,
+    alternatives: Annotated[
+        int, typer.Option(help="Of each drive: the same world under other actions of the ego, half of them risky.")
+    ] = 1,
+    num_workers: Workers = None,
+) -> None:
+    """Drives through many towns as small files to train on: labels, masks, boxes, path and risk."""
+    from worldloom.apps.train import make_clips
+
+    make_clips(out, seeds=seeds, scenes=scenes, alternatives=alternatives, num_workers=num_workers)
+    after = f"worldloom train tokenizer --data {shlex.quote(str(out))} --out RUN"
+    typer.echo(f"{out} is ready; train with: {after}")
+
+
+class Trainable(StrEnum):
+    """What `worldloom train` can train."""
+
+    tokenizer = "tokenizer"
+    worldmodel = "worldmodel"
+
+
+@app.command()
+def train(
+    part: Annotated[Trainable, typer.Argument(help="Which network.")],
+    data: Annotated[Path, typer.Option(help="A folder of worldloom synth clips.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; the same call goes on with an interrupted one.")],
+    validation: Annotated[
+        Path | None, typer.Option(help="Clips to check with; every tenth town of --data if not given.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="small (two CPU cores) or base (eight GPUs).")] = "small",
+    steps: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
+) -> None:
+    """Train a network of the driving half; Ctrl-C saves, and the same call goes on."""
+    from worldloom.apps.train import train_part
+
+    weights = train_part(part.value, data, out, validation, preset, steps)
+    typer.echo(f"{weights} is ready")
 
 
 @app.command("app")

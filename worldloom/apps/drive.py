@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,11 +20,15 @@ from worldloom.geometry.io import (
     save_occ3d_scene,
     save_video,
 )
+from worldloom.geometry.io.atomic import atomic_path
+from worldloom.geometry.io.npz import save_npz
 from worldloom.geometry.manoeuvres import MANOEUVRES, manoeuvre_path
 from worldloom.occupancy.forecast import copy_last, copy_warp
 from worldloom.occupancy.future_path import FuturePath, first_off_log, lay_path
 from worldloom.occupancy.metrics import score_forecast
 from worldloom.occupancy.metrics.semantic import Mask
+from worldloom.occupancy.world_model import WorldModel
+from worldloom.ops import weights_path
 from worldloom.render.drive_film import birdseye_film, drive_sheet, perspective_film
 
 LOG = "log"  # the path that the clip itself drove
@@ -32,6 +36,10 @@ NAMED = (LOG, *MANOEUVRES)
 MAX_HORIZON = 256  # frames: two minutes at 2 Hz
 PICTURES_PER_FRAME = 4  # of the perspective film: 8 in a second, where frames come at 2 Hz
 MAX_SPEED = 60.0  # m/s
+COPY_WARP = "copy-warp"
+MODES = ("forward", "policy", "joint", "video")
+MAX_FUTURES = 64
+RISK = "risk.json"
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,18 @@ class DriveResult:
 
     folder: Path
     report: dict
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What makes the future, and how."""
+
+    model: str
+    num_futures: int
+    seed: int
+    mode: str
+    steps: int
+    guidance: float
 
 
 @dataclass(frozen=True)
@@ -61,13 +81,21 @@ def make_drive(
     speed: float = 5.0,
     num_past: int = 4,
     horizon: int = 6,
+    model: str | None = None,
+    num_futures: int = 1,
+    seed: int = 0,
+    mode: str = "forward",
+    steps: int = 2,
+    guidance: float = 1.0,
     force: bool = False,
     resume: bool = False,
 ) -> DriveResult:
-    """Forecast occupancy along an ego path by the static world kept in place (`copy_warp`), and draw it.
+    """Forecast occupancy along an ego path, and draw it.
 
     Writes the future as an Occ3D folder (`gts/`, `annotations.json`) and as a clip (`future.npz`), `ego_path.json` (the
-    present and the future poses), `birdseye.mp4`, `perspective.mp4`, `preview.png` and `report.json`.
+    present and the future poses), `birdseye.mp4`, `perspective.mp4`, `preview.png` and `report.json`. Of several
+    futures the first is drawn; the others are `future-01.npz` and so on, in `gts/` too, and `uncertainty.npz` says
+    where they differ.
 
     Args:
         clip: an Occ3D data set (a folder with `gts/`), a scene folder in one, one labels.npz, or a clip file. One frame
@@ -78,11 +106,17 @@ def make_drive(
         speed: of a named manoeuvre, m/s.
         num_past: frames of the clip that are given; those after them are the truth.
         horizon: future frames to make.
+        model: weights of the world model, a name or a folder; COPY_WARP keeps the static world in place and lets
+            nobody move. The embedded weights if not given, or COPY_WARP where there are none.
+        num_futures, seed, mode, steps, guidance: of `WorldModel.generate`; a mode that draws the ego's path takes no
+            notice of `path`.
     Raises:
         InputError: before anything is made.
     """
     clip, others = _scene_of(clip, scene)
     job = _check(clip, path, speed, num_past, horizon)
+    asked = _Asked(model or _best_model(), num_futures, seed, mode, steps, float(guidance))
+    _check_asked(asked)
     request = {
         "command": "drive",
         "clip": _fingerprint(clip),
@@ -92,6 +126,7 @@ def make_drive(
         "speed": speed if path in MANOEUVRES else None,
         "num_past": len(job.past),
         "horizon": horizon,
+        "model": asdict(asked),
     }
     with open_run(out, request, force=force, resume=resume) as run:
         if run.already_finished:
@@ -102,15 +137,17 @@ def make_drive(
             run.warn("the clip has no poses (no annotations.json), so only its last past frame is used")
         with run.stage("forecast") as todo:
             if todo:
-                _forecast(job, run.folder, f"{clip.resolve().stem.removesuffix('-future')}-future")
+                name = f"{clip.resolve().stem.removesuffix('-future')}-future"
+                _forecast(job, asked, run.folder, name)
         future = load_clip(run.folder / "future.npz")
         with run.stage("pictures") as todo:
             if todo:
                 _draw(job, future, run.folder)
-        metrics, reason = _metrics(job, future)
+        metrics, reason = _metrics(job, asked, future)
         run.report(
             {
-                "method": "copy_warp",
+                "method": asked.model,
+                **(json.loads((run.folder / RISK).read_text()) if (run.folder / RISK).exists() else {}),
                 "path": {
                     "command": path if path in NAMED else Path(path).name,
                     "laid": job.future.laid,
@@ -182,12 +219,61 @@ def _check(clip: Path, path: str, speed: float, num_past: int, horizon: int) -> 
     return _Job(past, rest if poses_known and len(rest) else None, future, poses_known)
 
 
-def _forecast(job: _Job, folder: Path, name: str) -> None:
-    future = copy_warp(job.past, job.future.ego_path)
-    save_clip(folder / "future.npz", future)
-    save_occ3d_scene(folder, name, future)
-    poses = torch.cat([job.past.world_from_ego[-1:].double(), job.future.ego_path.world_from_ego.double()])
-    save_ego_path(folder / "ego_path.json", EgoPath(poses, future.dt))
+def _best_model() -> str:
+    """The embedded weights, where the package has them."""
+    try:
+        weights_path("worldloom.occupancy", "small-traffic")
+    except InputError:
+        return COPY_WARP
+    return "small"
+
+
+def _check_asked(asked: _Asked) -> None:
+    if not 1 <= asked.num_futures <= MAX_FUTURES:
+        raise InputError(f"expected 1 to {MAX_FUTURES} futures, got {asked.num_futures}")
+    if asked.mode not in MODES:
+        raise InputError(f"expected a mode {', '.join(MODES)}, got {asked.mode!r}")
+    if not 1 <= asked.steps <= 64:
+        raise InputError(f"expected 1 to 64 steps, got {asked.steps}")
+    if not 0 <= asked.guidance <= 20:
+        raise InputError(f"expected a guidance of 0 to 20, got {asked.guidance:g}")
+    if asked.model == COPY_WARP and (asked.num_futures > 1 or asked.mode != "forward"):
+        raise InputError(
+            f"{COPY_WARP} makes one future along a given path, got {asked.num_futures} futures in mode {asked.mode}"
+        )
+
+
+def _forecast(job: _Job, asked: _Asked, folder: Path, name: str) -> None:
+    """Make and write the futures, and what the model says of their risk."""
+    if asked.model == COPY_WARP:
+        futures: tuple[Occupancy, ...] = (copy_warp(job.past, job.future.ego_path),)
+    else:
+        model = WorldModel.from_pretrained(asked.model)
+        ego_path = job.future.ego_path if asked.mode == "forward" else None
+        made = model.generate(
+            job.past, ego_path, asked.num_futures, asked.seed, asked.mode, asked.steps, asked.guidance,
+            len(job.future.ego_path),
+        )  # fmt: skip
+        futures, uncertainty = made.occupancy, made.uncertainty()
+        mean = made.risk.mean(0)
+        facts = {
+            "risk": {
+                "collision_by_frame": [round(p, 4) for p in mean[:, 0].tolist()],
+                "off_road_by_frame": [round(p, 4) for p in mean[:, 1].tolist()],
+            },
+            "uncertainty_by_frame": [round(u, 5) for u in uncertainty.mean((1, 2)).tolist()],
+        }
+        with atomic_path(folder / RISK) as temporary:
+            temporary.write_text(json.dumps(facts, indent=2) + "\n")
+        if asked.num_futures > 1:
+            with atomic_path(folder / "uncertainty.npz") as temporary:
+                save_npz(temporary, {"uncertainty": uncertainty.numpy()})
+    for i, future in enumerate(futures):
+        number = f"-{i:02d}" if i else ""
+        save_clip(folder / f"future{number}.npz", future)
+        save_occ3d_scene(folder, name + number, future)
+    poses = torch.cat([job.past.world_from_ego[-1:].double(), futures[0].world_from_ego.double()])
+    save_ego_path(folder / "ego_path.json", EgoPath(poses, futures[0].dt))
 
 
 def _draw(job: _Job, future: Occupancy, folder: Path) -> None:
@@ -205,8 +291,10 @@ def _draw(job: _Job, future: Occupancy, folder: Path) -> None:
     save_image(folder / "preview.png", drive_sheet(clip, num_past))
 
 
-def _metrics(job: _Job, future: Occupancy) -> tuple[dict | None, str]:
-    """Scores of the method and of the copy floor, or why there are none."""
+def _metrics(job: _Job, asked: _Asked, future: Occupancy) -> tuple[dict | None, str]:
+    """Scores of the method and of the floors, or why there are none."""
+    if asked.mode != "forward":
+        return None, f"in mode {asked.mode} the model drives, and the log does not say what it would have seen"
     if job.truth is None:
         return None, "the clip has no frames with poses after the past, so the future is not known"
     off = first_off_log(job.future.ego_path, job.truth)
@@ -221,9 +309,11 @@ def _metrics(job: _Job, future: Occupancy) -> tuple[dict | None, str]:
     trusting = replace(job.past, observed=torch.ones_like(job.past.observed))
     path = job.future.ego_path[:n]
     forecasts: dict[Mask, dict[str, Occupancy]] = {
-        "observed": {"copy_warp": future[:n], "copy_last": copy_last(job.past, path)},
+        "observed": {"copy_warp": copy_warp(job.past, path), "copy_last": copy_last(job.past, path)},
         "none": {"copy_warp": copy_warp(trusting, path), "copy_last": copy_last(trusting, path)},
     }
+    if asked.model != COPY_WARP:
+        forecasts["observed"] = {"model": future[:n], **forecasts["observed"]}
     scores = {
         mask: {name: score_forecast(replace(f, dt=dt), job.truth, mask).to_json() for name, f in by_name.items()}
         for mask, by_name in forecasts.items()

@@ -37,8 +37,8 @@ class Attention(nn.Module):
         self.head_width = head_width
         self.query = nn.Linear(width, width, bias=False)
         self.key_value = nn.Linear(context_width or width, 2 * width, bias=False)
-        self.query_norm = nn.RMSNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
-        self.key_norm = nn.RMSNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
+        self.query_norm = _HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
+        self.key_norm = _HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
         self.out = nn.Linear(width, width)
 
     def forward(
@@ -66,6 +66,13 @@ class Attention(nn.Module):
         if context_angles is not None:
             k = rotate(k, context_angles.unsqueeze(-3))
         return self.out(rearrange(_attend(q, k, v, mask), "... head l c -> ... l (head c)"))
+
+
+class _HeadNorm(nn.RMSNorm):
+    """RMSNorm in the type of its input: under autocast mixed types would leave torch's fused kernel."""
+
+    def forward(self, x: Float[Tensor, "*batch c"]) -> Float[Tensor, "*batch c"]:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
 def _attend(
