@@ -117,7 +117,7 @@ def _steered(
     limits: Limits,
 ) -> Float[Tensor, " k"]:  # fmt: skip
     """The next curvature."""
-    point, along = line.at(station + (0.5 * speed).clamp(min=3.0))
+    point, along = line.at(station + (0.9 * speed).clamp(min=3.5))
     goal_x, goal_y = point[:, 0] - aside * along[:, 1] - x, point[:, 1] + aside * along[:, 0] - y
     left = goal_y * yaw.cos() - goal_x * yaw.sin()
     wished = 2 * left / (goal_x**2 + goal_y**2).clamp(min=1.0)

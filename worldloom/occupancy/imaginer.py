@@ -1,6 +1,6 @@
 """What a planner asks: how everybody would move if the ego drove this way, or that."""
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from worldloom.occupancy.world_model import Imagined
 State = TypeVar("State", contravariant=True)
 
 
+@runtime_checkable
 class Imaginer(Protocol[State]):
     """Whoever answers a planner: `WorldModel`, the true simulator, or a rule."""
 

@@ -184,7 +184,7 @@ def path_costs(
     cost = w.hit * _by_then((apart < 0).any(1) & drives).mean(1)
     if boxes.shape[1]:
         cost = cost + w.near * (undercut.amax(1).square() * drives).mean(1)
-    cost = cost + w.headway * short.float().mean(1)
+    cost = cost + w.headway * (short & drives).float().mean(1)
     risk = imagined.risk.cummax(1).values.mean(1)
     cost = cost + w.hit * risk[:, 0] + w.left_road * risk[:, 1]
     if room is not None:
@@ -240,7 +240,7 @@ def _costs(
     return path_costs(spread, flights, goal, room, start, config)
 
 
-def _representatives(paths: Float[Tensor, "k f 3"], count: int | None) -> tuple[Float[Tensor, " q"] | Tensor, Tensor]:
+def _representatives(paths: Float[Tensor, "k f 3"], count: int | None) -> tuple[Tensor, Tensor]:
     """Which paths to ask about, each the farthest from those before it, and for each path the nearest of them."""
     k = len(paths)
     if count is None or count >= k:
