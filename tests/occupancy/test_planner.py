@@ -1,6 +1,7 @@
 """Plans go where they should and around who is there; costs and candidates against closed forms."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -220,7 +221,14 @@ def test_few_branches_answer_for_all() -> None:
 
 
 def test_bad_configurations_and_answers() -> None:
-    for wrong in ({"method": "luck"}, {"elites": 1}, {"knots": 1}, {"branches": 0}, {"horizon": 0}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"method": "luck"},
+        {"elites": 1},
+        {"knots": 1},
+        {"branches": 0},
+        {"horizon": 0},
+    )
+    for wrong in wrongs:
         with pytest.raises(ValueError, match=r"expected|must be"):
             PlannerConfig(**wrong)
 
