@@ -25,6 +25,7 @@ def test_help_lists_what_is_built_and_nothing_else(
     assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == [
         "scene",
         "drive",
+        "train",
         "app",
         "bench",
         "doctor",

@@ -67,7 +67,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_both_parts_become_a_world_model(clips: Path, tmp_path: Path) -> None:
     static = train_part("tokenizer", clips, tmp_path / "tokenizer")
     traffic = train_part("worldmodel", clips, tmp_path / "worldmodel")
-    card = (static / "README.md").read_text()
+    card = (static / "card.md").read_text()
     assert "worldloom train tokenizer --data" in card
     assert "complete_miou" in card
     (tmp_path / "model").mkdir()

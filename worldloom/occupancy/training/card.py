@@ -20,7 +20,7 @@ def training_card(
     facts: Mapping[str, object],
     limits: str,
 ) -> str:
-    """Markdown text for README.md beside the weights.
+    """Markdown text for card.md beside the weights.
 
     Args:
         folder: of the run, for its log.
