@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import sys
 
 import pytest
 import torch
@@ -15,11 +16,13 @@ import shapely
 from tests.synth.digests import of_state
 from worldloom.errors import InputError
 from worldloom.synth.towns.town import Town
-from worldloom.synth.traffic.counterfactuals import NEAR, Counterfactual, counterfactuals
+from worldloom.synth.traffic.counterfactuals import NEAR, Counterfactual, branches, counterfactuals
 from worldloom.synth.traffic.drive import drive_town
-from worldloom.synth.traffic.ego import Action, Waypoint, drive_on, ego_footprint
+from worldloom.synth.traffic.ego import Action, Waypoint, drive_on, ego_footprint, ego_from_body
 from worldloom.synth.traffic.footprints import corners
-from worldloom.synth.traffic.simulator import Simulator, Snapshot
+from worldloom.synth.traffic.live_traffic import LiveTraffic
+from worldloom.synth.traffic.pilots import Pilot
+from worldloom.synth.traffic.simulator import Simulator, Snapshot, State
 from worldloom.synth.traffic.sumo import STEP, SumoError
 
 ACTIONS = (Action(1.0, 0.0), Action(-2.0, 0.03), Waypoint(1.5, 0.1), Action(2.0, -0.02))
@@ -183,6 +186,47 @@ def test_other_manoeuvres_are_real(small_town: Town, fan: dict[str, Counterfactu
     left = fan["leave_road"]
     assert left.off_road_frame is not None
     assert left.collided_with is None
+
+
+def test_sumo_survives_chases_across_junctions_and_lawns(small_town: Town) -> None:
+    """Each of these once killed it: against the traffic, off the lanes, on another's way over a junction."""
+    with LiveTraffic(small_town, 1, 2.0) as live:
+        start = live.mark()
+        cars = sorted(name for name in live.now.bodies if name.startswith("car"))
+        for number in (1, 2, 9, 11):
+            live.rewind(start)
+            name = cars[number]
+            chased = [other for other in cars if other != name][number : number + 5]
+            ego = ego_from_body(live.now.bodies[name])
+            for step in range(300):
+                to = live.now.bodies[chased[step // 60]]
+                aside = math.remainder(math.atan2(to.y - ego.y, to.x - ego.x) - ego.yaw, math.tau)
+                ego = drive_on(ego, Action(3.0 if ego.speed < 12 else -3.0, max(-0.18, min(0.18, 0.3 * aside))), STEP)
+                live.advance(1, [ego.move(name)])
+            assert live.now.step == 300
+
+
+def test_an_attempt_that_sumo_does_not_survive_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, simulator: Simulator
+) -> None:
+    wanted = {"at": 5.0, "seconds": 1.0, "dt": STEP}
+    before = {one.manoeuvre: one for one in branches(simulator, manoeuvres=("keep", "accelerate"), **wanted)}
+
+    def fatal(*_: object) -> Pilot:
+        def act(state: State) -> Action:
+            if state.time > 5.4:
+                os.kill(simulator.pid, signal.SIGKILL)
+            return Action(0.0, 0.0)
+
+        return act
+
+    monkeypatch.setattr(sys.modules[branches.__module__], "brake", fatal)
+    with pytest.warns(RuntimeWarning, match=r"brake is left out: .*SIGKILL"):
+        after = {one.manoeuvre: one for one in branches(simulator, manoeuvres=("brake", *before), **wanted)}
+    assert set(before) == set(after) == {"keep", "accelerate"}
+    for name, one in after.items():
+        assert torch.equal(one.drive.world_from_ego, before[name].drive.world_from_ego)
+        assert [user.id for user in one.drive.users] == [user.id for user in before[name].drive.users]
 
 
 def _gap(one: Counterfactual, frame: int, name: str, standing: dict[str, tuple]) -> float:

@@ -106,6 +106,25 @@ def test_moved_vehicles_are_exactly_there_and_others_see_them(corner: bytes) -> 
         assert 90 < seen["other"].x < 96.5  # it waits behind the one who stands across its lane
 
 
+def test_who_is_on_no_lane_is_unseen_until_it_is_back(corner: bytes) -> None:
+    with Sumo(corner, routes(car("ego", 60), car("other", 20, kind="loyal")), 0) as session:
+        session.step(1)
+        away, back = Move("ego", 80.0, 30.0, 0.3), Move("ego", 100.25, -1.5, 0.0)
+        assert [v.id for v in session.step(1, [away])[0].vehicles] == ["other"]
+        mark = session.mark()
+        assert [v.id for v in session.step(3, [away])[2].vehicles] == ["other"]
+        for _ in range(2):
+            seen = {v.id: v for v in session.step(1, [back])[0].vehicles}
+            assert seen["ego"][1:4] == pytest.approx((100.25, -1.5, 0.0), abs=1e-9)
+            session.step(1, [away])
+            session.rewind(mark)
+        for _ in range(299):
+            session.step(1, [back])
+        seen = {v.id: v for v in session.step(1, [back])[0].vehicles}
+        assert 90 < seen["other"].x < 98.5  # it waits behind the one who is back
+        assert session.call("vehicle", "getRoute", "ego") == ("east", "north")
+
+
 def test_closed_lanes_are_left_in_time(corner: bytes) -> None:
     net = with_closed_lanes(corner, ["north_1"])
     assert with_closed_lanes(corner, []) == corner
@@ -152,7 +171,7 @@ def test_refusals_and_deaths_are_one_clear_error(corner: bytes) -> None:
     session.mark()
     assert not session.dead
     os.kill(session.pid, signal.SIGKILL)
-    with pytest.raises(SumoError, match="ended unexpectedly"):
+    with pytest.raises(SumoError, match=r"ended unexpectedly \(SIGKILL\)"):
         session.step(1)
     assert session.dead
     with pytest.raises(SumoError, match="closed"):

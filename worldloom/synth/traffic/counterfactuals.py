@@ -1,6 +1,7 @@
 """The same world under other actions of the ego: from one moment on, everything else only reacts."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from worldloom.synth.traffic.ego import EGO_EXTENT, EGO_FRONT, MAX_BRAKING, Acti
 from worldloom.synth.traffic.lane_paths import Place, Way
 from worldloom.synth.traffic.pilots import Follow, Pilot, brake, pursue, smooth, speed_up, tailgate
 from worldloom.synth.traffic.simulator import Simulator, Snapshot, State
-from worldloom.synth.traffic.sumo import STEP
+from worldloom.synth.traffic.sumo import STEP, SumoError
 
 MANOEUVRES = (
     *("keep", "change_left", "change_right", "turn_left", "turn_right", "brake", "accelerate", "cut_in"),
@@ -52,7 +53,7 @@ def counterfactuals(
 
     Everything up to the branch is bit-identical in all of them and in the logged drive. After a collision the ego
     brakes to a stand. Manoeuvres that are impossible at that moment, such as a change to a lane that does not exist,
-    are left out; each that is returned has been seen to happen.
+    are left out, as are, with a warning, attempts of which SUMO dies; each that is returned has been seen to happen.
 
     Args:
         at: seconds into the drive; chosen if not given, so that the ego drives among others.
@@ -118,7 +119,19 @@ class _Branch:
         self.speed = max(ego.speed, 4.0)
 
     def fly(self, manoeuvre: str, pilot: Pilot, in_vain: Callable[[str], bool] = lambda hit: False) -> _Flight | None:
-        """What happens under a pilot; None, early, where whoever is hit makes the attempt in vain."""
+        """What happens under a pilot; None, early, where whoever is hit makes the attempt in vain.
+
+        SUMO is not proof against every way of driving. Where it dies, the attempt is in vain too, with a warning.
+        """
+        try:
+            return self._fly(manoeuvre, pilot, in_vain)
+        except SumoError as error:
+            warnings.warn(f"an attempt at {manoeuvre} is left out: {error}", RuntimeWarning, stacklevel=2)
+            self.simulator.load(self.snapshot)  # in a new process
+            self.simulator.save()
+            return None
+
+    def _fly(self, manoeuvre: str, pilot: Pilot, in_vain: Callable[[str], bool]) -> _Flight | None:
         state = self.simulator.load(self.snapshot)
         states: list[State] = []
         hit: tuple[str, float] | None = None

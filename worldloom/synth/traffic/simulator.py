@@ -267,7 +267,9 @@ class Simulator:
         if place is None:
             raise InputError(f"expected the ego on a lane, got ({ego.x:.1f}, {ego.y:.1f})")
         sumo = self._traffic().sumo
-        edges = sumo.call("vehicle", "getRoute", self._name)[sumo.call("vehicle", "getRouteIndex", self._name) :]
+        edges: Sequence[str] = ()
+        if self._name in self._moments[-1].bodies:  # SUMO has found a lane for it
+            edges = sumo.call("vehicle", "getRoute", self._name)[sumo.call("vehicle", "getRouteIndex", self._name) :]
         way = self.paths.way(place, float(length), edges)
         assert way is not None  # only turns that are asked for can be impossible
         return way

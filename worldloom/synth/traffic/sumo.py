@@ -13,6 +13,7 @@ commands that led there.
 import itertools
 import marshal
 import math
+import signal
 import subprocess
 import sys
 import tempfile
@@ -145,13 +146,12 @@ class Sumo:
         return self._process.stdin is None or self._process.stdin.closed
 
     def step(self, count: int = 1, moves: Sequence[Move] = (), look: bool = True) -> tuple[Reading, ...]:
-        """Go on by `count` steps and read each of them, if `look`. The moves are for the first step."""
-        calls = [
-            # keepRoute = 2: exactly there, on a road or not; SUMO finds the lane for the others to see it on.
-            ("vehicle", "moveToXY", m.id, "", -1, m.x, m.y, _angle_from_yaw(m.yaw), 2)
-            for m in moves
-        ]
-        return tuple(_reading(*seen) for seen in self._ask("steps", calls, count, look))
+        """Go on by `count` steps and read each of them, if `look`. The moves are for the first step.
+
+        Who is moved to where no lane is, is seen by nobody and told in no reading, until it is moved onto one.
+        """
+        placed = [(m.id, m.x, m.y, _angle_from_yaw(m.yaw)) for m in moves]
+        return tuple(_reading(*seen) for seen in self._ask("steps", placed, count, look))
 
     def look(self) -> Reading:
         """Everyone as they are now."""
@@ -183,9 +183,9 @@ class Sumo:
             status, value = marshal.loads(self._read(int.from_bytes(self._read(4), "little")))
         except (BrokenPipeError, EOFError):
             self._process.stdin.close()
-            code = self._process.wait()
+            end = _end_of(self._process.wait())
             said = (self.folder / "log").read_text(errors="replace").split()
-            raise SumoError(f"the process of SUMO ended unexpectedly (code {code}) {' '.join(said)[-300:]}") from None
+            raise SumoError(f"the process of SUMO ended unexpectedly ({' '.join([end, *said])[-300:]})") from None
         if status == "missing":
             raise MissingExtra(f"traffic needs libsumo ({value}); pip install 'worldloom[traffic]'")
         if status == "error":
@@ -200,6 +200,12 @@ class Sumo:
                 raise EOFError
             data += piece
         return data
+
+
+def _end_of(code: int) -> str:
+    """How a process ended: a mark tells a signal as 128 + its number, the process itself as a negative one."""
+    number = -code if code < 0 else code - 128
+    return signal.Signals(number).name if number in set(signal.Signals) else f"code {code}"
 
 
 def _write_all(pipe: Any, data: bytes) -> None:

@@ -14,6 +14,7 @@ import sys
 
 _REWIND = 16  # exit codes from here on name the mark to wake; marks are few
 _MAX_MARKS = 64
+_STREETS = 3  # of a moved vehicle's route that SUMO knows
 
 
 def _read(pipe: int, size: int) -> bytes:
@@ -41,7 +42,7 @@ def _mark(number: int) -> None:
             return
         code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
         if code != _REWIND + number:
-            os._exit(code if code >= 0 else 1)
+            os._exit(code if code >= 0 else 128 - code)  # as shells tell a signal
 
 
 def _look(libsumo) -> tuple:
@@ -54,6 +55,60 @@ def _look(libsumo) -> tuple:
     return libsumo.simulation.getTime(), vehicles, persons
 
 
+class _Moved:
+    """Vehicles that are moved from outside, on the roads and off them, in two ways that SUMO (1.28) survives.
+
+    A route that comes by again and again lets SUMO take a place on a junction for a later visit to it, and die of the
+    leap. So SUMO is only told of the next streets, and of further ones as they come.
+
+    One that is on no lane is seen by nobody, yet SUMO reads the lane that it is not on where others are close, and dies
+    too. So it is taken out, and put back at each further move until SUMO finds a lane for it.
+    """
+
+    def __init__(self, libsumo) -> None:
+        self._libsumo = libsumo
+        self._plans: dict[str, list[str]] = {}  # streets that were planned from here on, by id
+        self._out: dict[str, tuple[str, str]] = {}  # type and route of those who are out, by id
+        self._routes = 0
+
+    def move(self, name: str, x: float, y: float, angle: float) -> None:
+        vehicle = self._libsumo.vehicle
+        if name in self._out:
+            kind, route = self._out[name]
+            vehicle.add(name, route, kind)
+        else:
+            self._tell_route(name)
+        # keepRoute = 2: exactly there, on a road or not; SUMO finds the lane for the others to see it on.
+        vehicle.moveToXY(name, "", -1, x, y, angle, 2)
+
+    def _tell_route(self, name: str) -> None:
+        vehicle = self._libsumo.vehicle
+        index = vehicle.getRouteIndex(name)
+        if index < 0:  # not on its way yet
+            return
+        route = list(vehicle.getRoute(name)[index:])
+        plan = self._plans.setdefault(name, list(route))
+        told = route[:_STREETS]
+        if route[0] in plan[:_STREETS] and not vehicle.getRoadID(name).startswith(":"):  # on a junction it is decided
+            del plan[: plan.index(route[0])]
+            told = plan[:_STREETS]
+        if told != route:
+            vehicle.setRoute(name, told)
+
+    def stepped(self, names: list[str]) -> None:
+        """Take out those among the ones that were moved which are on no lane now."""
+        vehicle = self._libsumo.vehicle
+        for name in names:
+            if vehicle.getLaneID(name):
+                self._out.pop(name, None)
+                continue
+            if name not in self._out:
+                self._routes += 1
+                self._libsumo.route.add(f"moved.{self._routes}", vehicle.getRoute(name))
+                self._out[name] = vehicle.getTypeID(name), f"moved.{self._routes}"
+            vehicle.remove(name)
+
+
 def main() -> None:
     """Serve requests from standard input until it closes."""
     out = os.dup(1)
@@ -63,7 +118,7 @@ def main() -> None:
     except ImportError as error:
         _reply(out, ("missing", str(error)))
         return
-    marks = 0
+    marks, moved = 0, _Moved(libsumo)
     while True:
         kind, *arguments = marshal.loads(_read(0, int.from_bytes(_read(0, 4), "little")))
         try:
@@ -72,12 +127,16 @@ def main() -> None:
                 result = os.getpid()
             elif kind == "calls":
                 result = [getattr(getattr(libsumo, domain), name)(*given) for domain, name, *given in arguments[0]]
-            elif kind == "steps":  # calls before the first step, number of steps, whether to look after each
-                for domain, name, *given in arguments[0]:
-                    getattr(getattr(libsumo, domain), name)(*given)
+            elif (
+                kind == "steps"
+            ):  # moves (id, x, y, angle) in the first step, number of steps, whether to look after each
+                for move in arguments[0]:
+                    moved.move(*move)
                 result = []
-                for _ in range(arguments[1]):
+                for i in range(arguments[1]):
                     libsumo.simulationStep()
+                    if i == 0:
+                        moved.stepped([name for name, *_ in arguments[0]])
                     if arguments[2]:
                         result.append(_look(libsumo))
             elif kind == "look":
