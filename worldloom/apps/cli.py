@@ -41,6 +41,7 @@ class Benchmark(StrEnum):
     sparse = "sparse"
     io = "io"
     synth = "synth"
+    occupancy = "occupancy"
 
 
 def _print_version(wanted: bool) -> bool:
