@@ -24,9 +24,8 @@ from worldloom.errors import InputError
 from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_GRID, VoxelGrid
 from worldloom.geometry.rigid import invert
 from worldloom.geometry.warp_occupancy import TIE
-from worldloom.occupancy.metrics.static_world import StaticAgreement
-from worldloom.occupancy.seen_frames import CELL, SeenFrame, SeenFrames
-from worldloom.occupancy.voxel_blocks import (
+from worldloom.occupancy.memory.seen_frames import CELL, SeenFrame, SeenFrames
+from worldloom.occupancy.memory.voxel_blocks import (
     MOST,
     OBSERVED,
     SIDE,
@@ -37,6 +36,7 @@ from worldloom.occupancy.voxel_blocks import (
     keys_of,
     vote,
 )
+from worldloom.occupancy.metrics.static_world import StaticAgreement
 
 OBSERVED_WEIGHT, GENERATED_WEIGHT = 15, 5  # votes of a frame; MOST / OBSERVED_WEIGHT = 8 looks end the counting
 HIT = 0.9  # how often a look at a voxel is right; gives votes their log-odds

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from worldloom.errors import InputError
 from worldloom.geometry import FREE, MOVERS, VoxelGrid, compose, invert, rotz, warp_labels
 from worldloom.geometry.io.npz import save_npz
-from worldloom.occupancy.memory import GENERATED_WEIGHT, LOG_ODDS, MIN_BUDGET, OBSERVED_WEIGHT, Memory
-from worldloom.occupancy.memory_file import load_memory, save_memory
-from worldloom.occupancy.voxel_blocks import (
+from worldloom.occupancy.memory.memory import GENERATED_WEIGHT, LOG_ODDS, MIN_BUDGET, OBSERVED_WEIGHT, Memory
+from worldloom.occupancy.memory.memory_file import load_memory, save_memory
+from worldloom.occupancy.memory.voxel_blocks import (
     MOST,
     OBSERVED,
     REACH,

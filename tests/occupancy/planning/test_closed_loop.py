@@ -10,8 +10,8 @@ pytest.importorskip("shapely", reason="towns need the extra `synth`")
 
 from tests.synth.bare_town import bare_town, straight_drive
 from worldloom.errors import InputError
-from worldloom.occupancy.closed_loop import Observation, drive_in, judge
-from worldloom.occupancy.drivers import (
+from worldloom.occupancy.planning.closed_loop import Observation, drive_in, judge
+from worldloom.occupancy.planning.drivers import (
     TrueDynamics,
     constant_velocity_planner,
     drafting,
@@ -19,7 +19,7 @@ from worldloom.occupancy.drivers import (
     planning,
     sumo_driver,
 )
-from worldloom.occupancy.planner import PlannerConfig
+from worldloom.occupancy.planning.planner import PlannerConfig
 from worldloom.synth.towns.town import StandingUser, make_town
 from worldloom.synth.traffic.ego import Action
 from worldloom.synth.traffic.lane_paths import way_of

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from worldloom.geometry.occupancy import OCC3D_CLASSES, OCC3D_GRID, Occupancy
-from worldloom.occupancy.candidates import Limits, Start, fly, line_through
-from worldloom.occupancy.imaginer import ConstantVelocity
-from worldloom.occupancy.planner import Goal, PlannerConfig, path_costs, plan
-from worldloom.occupancy.room import Room, room_from_map, room_from_mask
+from worldloom.occupancy.planning.candidates import Limits, Start, fly, line_through
+from worldloom.occupancy.planning.imaginer import ConstantVelocity
+from worldloom.occupancy.planning.planner import Goal, PlannerConfig, path_costs, plan
+from worldloom.occupancy.planning.room import Room, room_from_map, room_from_mask
 from worldloom.occupancy.scene_state import HISTORY, PICTURE, SceneState
 from worldloom.occupancy.static_map import StaticMap
 from worldloom.occupancy.world_model import Imagined

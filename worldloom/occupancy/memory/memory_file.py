@@ -10,9 +10,9 @@ from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.npz import load_npz, save_npz
 from worldloom.geometry.io.pose_check import check_rigid
 from worldloom.geometry.occupancy import FREE, VoxelGrid
-from worldloom.occupancy.memory import FRAMES_SHARE, MIN_BUDGET, Memory
-from worldloom.occupancy.seen_frames import SeenFrame, SeenFrames
-from worldloom.occupancy.voxel_blocks import MOST, OBSERVED, PLANES, UNKNOWN, VOXELS, VoxelBlocks
+from worldloom.occupancy.memory.memory import FRAMES_SHARE, MIN_BUDGET, Memory
+from worldloom.occupancy.memory.seen_frames import SeenFrame, SeenFrames
+from worldloom.occupancy.memory.voxel_blocks import MOST, OBSERVED, PLANES, UNKNOWN, VOXELS, VoxelBlocks
 
 VERSION = 1
 MAX_BYTES = 2 << 30  # unpacked
