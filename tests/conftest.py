@@ -4,11 +4,12 @@ import os
 import signal
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch loads OpenMP
+
 import pytest
 import torch
 from hypothesis import settings
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as under `make test`: each core has a worker of its own
     os.environ["OMP_NUM_THREADS"] = "1"  # and the commands that it starts stay on it
     torch.set_num_threads(1)

@@ -177,7 +177,8 @@ def save_nuscenes(
     """Write the tables and `splits.json` to `<dataroot>/<version>/`; returns that folder.
 
     The same rows in the same order give the same bytes. `scene.json` is written last: a folder without it is no data
-    set to `load_nuscenes`.
+    set to `load_nuscenes`. An `ego_pose` is the rear axle on the ground; labels in `gts/` that have the road in their
+    lowest layer are in a frame above it along its z, by 0.75 m in those that towns write.
 
     Args:
         scenes: what `scene_rows` returned. Records that scenes share (a log, a calibrated sensor) must be equal. A

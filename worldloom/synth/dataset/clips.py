@@ -57,7 +57,9 @@ class Tracks:
 class DrivingClip:
     """A drive as a world model learns from it. All frames and poses are in the town's frame."""
 
-    occupancy: Occupancy  # `observed` is the cameras' mask; its poses hang ground_z below the ego's
+    occupancy: (
+        Occupancy  # `observed` is the cameras' mask; its poses lie 0.75 m (-ground_z) above the ego's, along its z
+    )
     mask_lidar: Bool[Tensor, "t x y z"]
     ego: EgoPath  # the rear axle on the ground, at every step of the simulation
     speed: Float[Tensor, " t"]  # of the ego at each frame, m/s
