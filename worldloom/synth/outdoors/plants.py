@@ -320,7 +320,7 @@ def _palm(assembly: Assembly, rng: np.random.Generator, tall: float | int, wood:
     lean = rng.uniform(-0.12, 0.12, 2) * tall
     trunk_top = 0.78 * tall
     path = [(*(lean * t**1.6), trunk_top * t - 0.2 * (t == 0)) for t in np.linspace(0, 1, 8)]
-    _trunk(assembly, wood, path, [0.02 * tall * (1.25 - 0.5 * t) for t in np.linspace(0, 1, 8)], 10)
+    _trunk(assembly, wood, path, [(0.1 + 0.008 * tall) * (1.25 - 0.5 * t) for t in np.linspace(0, 1, 8)], 10)
     top = np.array(path[-1])
     fronds = int(rng.integers(14, 20))
     for k in range(fronds):
@@ -357,16 +357,16 @@ def _coarse(
             )
         )
     elif kind == "palm":
-        assembly.part(cylinder(0.03 * tall, 0.8 * tall, (0, 0, -0.1), wood, 6, top=0.02 * tall))
-        for k in range(9):
+        assembly.part(cylinder(0.1 + 0.008 * tall, 0.8 * tall, (0, 0, -0.1), wood, 6, top=0.08 + 0.004 * tall))
+        top, down = np.array([0, 0, 0.79 * tall]), np.array([0, 0, tall])
+        for k in range(16):  # fronds, each a roof of four planes along a rib that rises and hangs over
             ahead = np.array([math.cos(2.4 * k), math.sin(2.4 * k), 0])
-            side = np.array([-ahead[1], ahead[0], 0]) * 0.05 * tall
-            top = np.array([0, 0, 0.79 * tall])
-            middle, end = (
-                top + ahead * 0.18 * tall + [0, 0, 0.08 * tall],
-                top + ahead * 0.33 * tall - [0, 0, 0.1 * tall],
-            )
-            assembly.triangles(leaves, [top, middle - side, end, middle + side], [[0, 1, 3], [1, 2, 3]])
+            rise = 0.16 - 0.014 * k
+            middle, end = top + ahead * 0.17 * tall + rise * down, top + ahead * 0.31 * tall + (rise - 0.16) * down
+            aside = np.array([-ahead[1], ahead[0], 0]) * 0.07 * tall - 0.05 * down
+            flank = np.array([aside, aside * [-1, -1, 1]])
+            corners = [top, middle, end, *(middle + flank)]
+            assembly.triangles(leaves, corners, [[0, 3, 1], [1, 3, 2], [0, 1, 4], [1, 2, 4]])
     else:
         first, wide = {"oak": (0.25, 0.42), "poplar": (0.1, 0.13), "pine": (0.6, 0.3)}.get(kind, (0.28, 0.34))
         assembly.part(cylinder(0.03 * tall, (first + 0.3) * tall, (0, 0, -0.1), wood, 6, top=0.012 * tall))

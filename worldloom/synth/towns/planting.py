@@ -1,5 +1,6 @@
 """Trees and bushes of a town: which grow there, and scattering them over an area."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,8 @@ from worldloom.synth.towns.placements import Placement
 from worldloom.synth.world import Thing
 
 _NORTHERN = ("round", "oak", "birch", "poplar", "spruce", "pine", "orchard", "bare")
+_WIDTHS = (0.9, 1.4, 2.0, 2.6, 3.0, 3.6, 4.2)  # of bushes, metres
+_SPREAD = 0.45  # of its width, how far most of a bush is from where it stands
 _SOUTHERN = ("palm", "round", "cypress", "pine", "orchard", "oak")
 
 
@@ -56,15 +59,21 @@ def a_tree(flora: Flora, rng: np.random.Generator, low: float = 5.0, high: float
     return tree(int(rng.integers(3)), kind, float(round(rng.uniform(low, high))), flora.autumn)
 
 
-def a_bush(rng: np.random.Generator) -> Thing:
-    """A bush."""
+def a_bush(rng: np.random.Generator, room: float = math.inf) -> Thing:
+    """A bush that spreads no farther than `room` metres."""
     width, height = float(rng.choice([0.9, 1.4, 2.0, 2.6])), float(rng.choice([0.7, 1.1, 1.6, 2.2]))
-    return bush(int(rng.integers(4)), width, height)
+    return bush(int(rng.integers(4)), _within(room, width), height)
 
 
-def a_shrubbery(rng: np.random.Generator) -> Thing:
-    """Bushes grown into one another, as wide as a car is long and higher than a man."""
-    return bush(int(rng.integers(4)), float(rng.choice([3.0, 3.6, 4.2])), float(rng.choice([1.2, 2.4, 3.2, 4.0])))
+def a_shrubbery(rng: np.random.Generator, room: float = math.inf) -> Thing:
+    """Bushes grown into one another, where there is room as wide as a car is long and higher than a man."""
+    width, height = float(rng.choice([3.0, 3.6, 4.2])), float(rng.choice([1.2, 2.4, 3.2, 4.0]))
+    return bush(int(rng.integers(4)), _within(room, width), height)
+
+
+def _within(room: float, width: float) -> float:
+    """The width of a bush that was drawn, or the largest below it that fits."""
+    return max((w for w in _WIDTHS if w <= width and _SPREAD * w <= room), default=_WIDTHS[0])
 
 
 def scattered(area: BaseGeometry, density: float, apart: float, rng: np.random.Generator) -> Float64[np.ndarray, "n 2"]:
@@ -91,8 +100,15 @@ def planted(
     high: float = 14.0,
     shrubberies: float = 0.0,
 ) -> list[Placement]:
-    """Plants over an area, so many of each for each 100 m2 in most towns; trunks keep 1.5 m from its edge."""
+    """Plants over an area, so many of each for each 100 m2 in most towns.
+
+    Trunks keep 1.5 m from its edge, and bushes near it are small enough not to hang over.
+    """
     result = []
+    edge = area.boundary
+
+    def room(xy: np.ndarray) -> float:
+        return float(shapely.distance(edge, shapely.Point(xy)))
 
     def put(thing: Thing, xy: np.ndarray) -> None:
         result.append(Placement(thing, (float(xy[0]), float(xy[1])), float(rng.uniform(0, 6.28))))
@@ -100,9 +116,9 @@ def planted(
     for xy in scattered(area.buffer(-1.5), trees * flora.leafy, 3.5, rng):
         put(a_tree(flora, rng, 4.0, high), xy)
     for xy in scattered(area.buffer(-0.8), shrubberies * flora.leafy, 1.3, rng):
-        put(a_shrubbery(rng), xy)
+        put(a_shrubbery(rng, room(xy)), xy)
     for xy in scattered(area.buffer(-0.6), bushes * flora.leafy, 1.4, rng):
-        put(a_bush(rng), xy)
+        put(a_bush(rng, room(xy)), xy)
     return result
 
 
@@ -110,6 +126,6 @@ def verge_bed(verge: BaseGeometry, rng: np.random.Generator) -> list[Placement]:
     """Low bushes close to each other all along a verge."""
     number, height = int(rng.integers(4)), float(rng.choice([0.7, 1.0, 1.4]))
     return [
-        Placement(bush(number, 2.0, height), (float(x), float(y)), float(rng.uniform(0, 6.28)))
+        Placement(bush(number, 1.4, height), (float(x), float(y)), float(rng.uniform(0, 6.28)))
         for x, y in scattered(verge.buffer(-0.55), 90.0, 1.25, rng)
     ]

@@ -166,7 +166,7 @@ def _along(edge: Edge, row: _Row, looks: _Looks, flora: Flora, rng: np.random.Ge
         row.put(thing, float(rng.uniform(6, row.length - 6)), inward, half, turn)
     if side.verge and rng.uniform() < 0.6:
         for at in rng.uniform(4, row.length - 4, rng.poisson(flora.leafy * row.length / 5)):
-            row.put(a_bush(rng), float(at), side.verge / 2, 0.9)
+            row.put(a_bush(rng, side.verge / 2), float(at), side.verge / 2, 0.9)
     if rng.uniform() < 0.15:
         for at in np.arange(8, row.length - 8, 1.6):
             row.put(make_bollard(make, False), float(at), 0.35, 0.25)

@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 import torch
 from jaxtyping import Float
+from scipy.spatial import KDTree
 from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from worldloom.synth.towns.placements import Placement, Spot
 from worldloom.synth.towns.planting import make_flora
 from worldloom.synth.towns.roads import RoadMap, make_roads
 from worldloom.synth.towns.street_furniture import furnish_streets
-from worldloom.synth.towns.street_shapes import StreetShapes, make_street_shapes
+from worldloom.synth.towns.street_shapes import StreetShapes, line_length, make_street_shapes, stations
 from worldloom.synth.towns.work_zones import Closure, make_work_zones
 from worldloom.synth.world import SEMANTICS, Thing, World
 
@@ -73,7 +74,12 @@ class Town:
 
     def _stands(self) -> Float[Tensor, "s 3"]:
         lanes = [lane for edge in self.roads.edges for lane in edge.lanes if lane.use == "walk" and lane.length > 25]
-        xy = torch.from_numpy(np.stack([lane.centre[len(lane.centre) // 2] for lane in lanes[:40]]))
+        standing = KDTree(torch.stack([t.world_from_thing[:2, 3] for t in self.things]).numpy())
+        places = []
+        for lane in lanes[:40]:  # near the middle of each, farthest from whatever stands there
+            at, _ = stations(lane.centre, np.linspace(0.3, 0.7, 9) * line_length(lane.centre))
+            places.append(at[np.argmax(standing.query(at)[0])])
+        xy = torch.from_numpy(np.stack(places))
         return torch.cat([xy, (self.ground.height(xy) + 1.65)[:, None]], -1).float()
 
 

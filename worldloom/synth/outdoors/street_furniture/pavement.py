@@ -76,7 +76,7 @@ def make_kiosk(seed: int) -> Thing:
     corners = [(x, y) for x in (-1.2, 0.88) for y in (-1.5, 1.38)]
     assembly.boxes(green, [(x, y, 1.0) for x, y in corners], [(x + 0.12, y + 0.12, 2.0) for x, y in corners])
     assembly.boxes(green, (-1.19, -1.4, 1.0), (-1.1, 1.4, 2.0))
-    assembly.boxes(lettering(seed, (0.6, 0.58, 0.5), (0.15, 0.1, 0.1), 0.4), (-0.9, -1.3, 1.0), (0.6, 1.3, 1.12))
+    assembly.boxes(lettering(seed, (0.6, 0.58, 0.5), (0.15, 0.1, 0.1), 0.12, 1.06), (-0.9, -1.3, 1.0), (0.6, 1.3, 1.12))
     assembly.boxes(green, (-1.4, -1.7, 2.5), (1.2, 1.7, 2.6))
     cloth = stripes(seed, srgb(random.choice(("#a63a2e", "#2f5d4a", "#27476b"))), srgb("#f2ede0"), 0.25)
     awning = np.array([[2.0, -1.5, 2.05], [2.0, 1.5, 2.05], [1.0, 1.5, 2.45], [1.0, -1.5, 2.45]])
