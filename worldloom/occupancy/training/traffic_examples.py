@@ -4,7 +4,7 @@ The network gets at its input what it will get in use: tracks found in voxels. I
 are any: a track's target is the rigid motion of the box that it lies in.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -155,8 +155,3 @@ def moments_of(num_frames: int, stride: int, branch_frame: int = -1) -> list[int
 def concatenated(parts: Sequence[TrafficExamples]) -> TrafficExamples:
     """All of them, one after the other."""
     return TrafficExamples(*(torch.cat(values) for values in zip(*parts, strict=True)))
-
-
-def files_of(folder: Path) -> Iterator[Path]:
-    """Example files below a folder, in a fixed order."""
-    yield from sorted(folder.rglob("*.traffic.npz"))
