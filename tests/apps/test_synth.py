@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def wait_after(stop: Callable[[], None], folder: Path, tell: Callable, kind: str
         target = folder / world_name(kind, seed)
         target.mkdir()
         (target / ".000.0badc0de.npz").write_text("half a fi")
+        time.sleep(1)  # until the end of the first world has been told
         stop()
         signal.pause()
     write_wall(folder, tell, kind, seed, options)
@@ -98,7 +100,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["castle", "--out", "x"], "a world of town, room, street, courtyard, field, got 'castle'"),
+        (["castle", "--out", "x"], "a world of town, room, street, courtyard, field, clips, got 'castle'"),
         (["room"], "--out"),
         (["room", "--out", "x", "--seed", "-1"], "got -1"),
         (["room", "--out", "x", "--num-worlds", "0"], "--num-worlds from 1 to 1000000, got 0"),
@@ -129,7 +131,7 @@ def test_bad_input_is_one_line(tmp_path: Path, monkeypatch, capsys, arguments: l
 
 
 def test_unknown_kind_from_python(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a world of room, street, courtyard, field, got 'castle'"):
+    with pytest.raises(InputError, match="expected a world of room, street, courtyard, field, clips, got 'castle'"):
         synth.make_worlds("castle", tmp_path / "x")
 
 

@@ -70,7 +70,8 @@ class Town:
     def world(self, sky: Sky | None = None) -> World:
         """The town as a world for ray casting, without road users; places to stand are on sidewalks."""
         light = sky or Sky(towards_sun=(0.5, 0.3, 0.81))
-        return World("town", self.seed, (self.ground_thing, *self.things), light, self._stands())
+        things = (self.ground_thing, *self.things)
+        return World("town", self.seed, things, light, self._stands(), exposure=1.6)  # streets are often in shade
 
     def _stands(self) -> Float[Tensor, "s 3"]:
         lanes = [lane for edge in self.roads.edges for lane in edge.lanes if lane.use == "walk" and lane.length > 25]
