@@ -131,7 +131,7 @@ def test_bad_input_is_one_line(tmp_path: Path, monkeypatch, capsys, arguments: l
 
 
 def test_unknown_kind_from_python(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a world of room, street, courtyard, field, clips, got 'castle'"):
+    with pytest.raises(InputError, match="expected a world of room, street, courtyard, field, got 'castle'"):
         synth.make_worlds("castle", tmp_path / "x")
 
 
