@@ -42,14 +42,15 @@ class WorkZones:
 
 
 def make_work_zones(roads: RoadMap, seed: int) -> WorkZones:
-    """One to three closed lanes, on the right of streets with two lanes; in a town without any, closed parking."""
+    """Closed lanes on the right of one in four streets with two lanes, and closed parking in one in eight others."""
     rng = np.random.default_rng((seed, 0x3047))
     drafts = []
     used: set[str] = set()
-    for which, wanted in ((_is_wide, int(rng.integers(1, 4))), (_has_parking, 1)):
+    for which, one_in in ((_is_wide, 4), (_has_parking, 8)):
         edges = [edge for edge in roads.edges if which(edge)]
+        wanted = len(drafts) + math.ceil(len(edges) / one_in)
         for i in rng.permutation(len(edges)).tolist():
-            if len(drafts) >= wanted:
+            if len(drafts) == wanted:
                 break
             if edges[i].id[1:] not in used:
                 used.add(edges[i].id[1:])
@@ -123,7 +124,7 @@ def _work_zone(edge: Edge, rng: np.random.Generator) -> _Draft:
     closed = [lane for lane in edge.lanes if first <= lane.index <= last.index]
     strip = _Strip(beside(last.centre, last.width / 2), sum(lane.width for lane in closed))
     room = line_length(strip.line) - 2 * _APPROACH
-    length = float(min(room, rng.uniform(26, 44)))
+    length = float(min(room, rng.uniform(26, 60)))
     start = _APPROACH + float(rng.uniform(0, room - length))
     end = start + length
     draft = _Draft(strip.area(start - 1, end + 1, -0.1, strip.width), _closures(closed, strip, start, end))
@@ -156,7 +157,7 @@ def _fence_off(draft: _Draft, strip: _Strip, start: float, end: float, rng: np.r
         xy, yaw = strip.point(start + _TAPER + 1.5, right)
         draft.put("barrier", board, xy, yaw + math.pi)
     along, step = start + _TAPER + 3.5, road_user_extent("barrier", wall)[1] + 0.3
-    solid = rng.uniform() < 0.5
+    solid = rng.uniform() < 0.7
     while along < end - 5:
         xy, yaw = strip.point(along, _EDGE)
         if solid:
