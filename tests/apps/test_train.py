@@ -8,12 +8,15 @@ import torch
 
 from tests.occupancy.moving_world import CAR, straight_street
 from worldloom.apps import train
-from worldloom.apps.train import Preset, make_clips, train_part
+from worldloom.apps.train import Preset, make_clips, run_folder, train_part
 from worldloom.errors import InputError
 from worldloom.geometry import EgoPath, Occupancy
+from worldloom.occupancy.codec.prior import CodePriorConfig
 from worldloom.occupancy.static_tokenizer import StaticTokenizerConfig
+from worldloom.occupancy.tokenizer import Tokenizer
 from worldloom.occupancy.traffic import TrafficConfig
 from worldloom.occupancy.training.loop import Schedule
+from worldloom.occupancy.training.train_prior import PriorTraining
 from worldloom.occupancy.training.train_static import StaticTraining
 from worldloom.occupancy.training.train_traffic import TrafficTraining
 from worldloom.occupancy.world_model import WorldModel
@@ -23,6 +26,8 @@ from worldloom.synth.traffic.risk import Risk
 TINY = Preset(
     StaticTokenizerConfig((8, 8, 8, 8), decoder_blocks=1),
     StaticTraining(Schedule(2, warm_up=1, log_every=1, check_every=2), crops=1, columns=32),
+    CodePriorConfig(width=8, layers=1),
+    PriorTraining(Schedule(2, warm_up=1, log_every=1, check_every=2), crops=1, columns=32),
     TrafficConfig(width=64, blocks=1, max_users=4, map_width=16),
     TrafficTraining(Schedule(2, warm_up=1, log_every=1, check_every=2), batch=2),
 )
@@ -64,27 +69,28 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(train.PRESETS, "small", TINY)
 
 
-def test_both_parts_become_a_world_model(clips: Path, tmp_path: Path) -> None:
-    static = train_part("tokenizer", clips, tmp_path / "tokenizer")
-    traffic = train_part("worldmodel", clips, tmp_path / "worldmodel")
+def test_all_parts_become_a_model(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"static/model\.safetensors"):
+        train_part("prior", clips, tmp_path)
+    static = train_part("tokenizer", clips, tmp_path)
     card = (static / "card.md").read_text()
     assert "worldloom train tokenizer --data" in card
     assert "complete_miou" in card
-    (tmp_path / "model").mkdir()
-    static.rename(tmp_path / "model" / "static")
-    traffic.rename(tmp_path / "model" / "traffic")
+    train_part("worldmodel", clips, tmp_path)
     street = straight_street(5)
-    future = WorldModel.from_pretrained(tmp_path / "model").generate(
-        street[:3], EgoPath(street.world_from_ego[3:], 0.5)
-    )
+    future = WorldModel.from_pretrained(tmp_path).generate(street[:3], EgoPath(street.world_from_ego[3:], 0.5))
     assert len(future.occupancy[0]) == 2
+    assert Tokenizer.from_pretrained(tmp_path).prior is None
+    train_part("prior", clips, tmp_path)
+    assert Tokenizer.from_pretrained(tmp_path).prior is not None
 
 
 def test_a_finished_run_is_taken_as_it_is(clips: Path, tmp_path: Path) -> None:
+    log = run_folder(tmp_path, "tokenizer") / "log.jsonl"
     train_part("tokenizer", clips, tmp_path)
-    before = (tmp_path / "log.jsonl").read_text()
+    before = log.read_text()
     train_part("tokenizer", clips, tmp_path)
-    assert (tmp_path / "log.jsonl").read_text() == before
+    assert log.read_text() == before
     assert json.loads(before.splitlines()[-1])["step"] == 2
 
 
@@ -93,7 +99,7 @@ def test_a_finished_run_is_taken_as_it_is(clips: Path, tmp_path: Path) -> None:
     [
         ({"preset": "huge"}, "expected a preset small, base, got 'huge'"),
         ({"steps": 0}, "expected at least 1 step, got 0"),
-        ({"part": "dreams"}, "expected tokenizer or worldmodel to train, got 'dreams'"),
+        ({"part": "dreams"}, "expected tokenizer, prior, worldmodel to train, got 'dreams'"),
         ({"data": Path("nowhere")}, "nowhere: expected a folder of driving clips"),
     ],
 )

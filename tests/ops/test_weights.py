@@ -240,3 +240,9 @@ def test_weights_path(tmp_path, monkeypatch):
         with pytest.raises(InputError, match="one of: small") as error:
             weights_path("loompack", name)
         assert one_line(error)
+    save_weights(package / "weights" / "small-half", net(), Config(4))
+    save_weights(tmp_path / "mine" / "half", net(), Config(4))
+    assert weights_path("loompack", "small", "half") == package / "weights" / "small-half"
+    assert weights_path("loompack", tmp_path / "mine", "half") == tmp_path / "mine" / "half"
+    with pytest.raises(InputError, match=r"folder with other/model\.safetensors"):
+        weights_path("loompack", "small", "other")

@@ -235,7 +235,7 @@ def clips(
     from worldloom.apps.train import make_clips
 
     make_clips(out, seeds=seeds, scenes=scenes, alternatives=alternatives, num_workers=num_workers)
-    after = f"worldloom train tokenizer --data {shlex.quote(str(out))} --out RUN"
+    after = f"worldloom train tokenizer --data {shlex.quote(str(out))} --out MODEL"
     typer.echo(f"{out} is ready; train with: {after}")
 
 
@@ -243,6 +243,7 @@ class Trainable(StrEnum):
     """What `worldloom train` can train."""
 
     tokenizer = "tokenizer"
+    prior = "prior"
     worldmodel = "worldmodel"
 
 
@@ -250,7 +251,7 @@ class Trainable(StrEnum):
 def train(
     part: Annotated[Trainable, typer.Argument(help="Which network.")],
     data: Annotated[Path, typer.Option(help="A folder of worldloom synth clips.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; the same call goes on with an interrupted one.")],
+    out: Annotated[Path, typer.Option(help="Folder of the model, for all parts; an interrupted call goes on.")],
     validation: Annotated[
         Path | None, typer.Option(help="Clips to check with; every tenth town of --data if not given.")
     ] = None,
@@ -261,7 +262,7 @@ def train(
     from worldloom.apps.train import train_part
 
     weights = train_part(part.value, data, out, validation, preset, steps)
-    typer.echo(f"{weights} is ready")
+    typer.echo(f"{weights} is ready; with tokenizer and worldmodel: worldloom drive --model {shlex.quote(str(out))}")
 
 
 @app.command("app")

@@ -222,7 +222,7 @@ def _check(clip: Path, path: str, speed: float, num_past: int, horizon: int) -> 
 def _best_model() -> str:
     """The embedded weights, where the package has them."""
     try:
-        weights_path("worldloom.occupancy", "small-traffic")
+        weights_path("worldloom.occupancy", "small", "traffic")
     except InputError:
         return COPY_WARP
     return "small"

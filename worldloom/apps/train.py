@@ -4,7 +4,7 @@ import hashlib
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich import progress as bars
@@ -12,16 +12,18 @@ from rich.console import Console
 from torch import nn
 
 from worldloom.errors import InputError
+from worldloom.occupancy.codec.prior import CodePriorConfig
 from worldloom.occupancy.static_tokenizer import StaticTokenizerConfig
+from worldloom.occupancy.tokenizer import Tokenizer
 from worldloom.occupancy.traffic import TrafficConfig
 from worldloom.occupancy.training.card import training_card
 from worldloom.occupancy.training.loop import Schedule
 from worldloom.occupancy.training.prepare import prepare_clip
+from worldloom.occupancy.training.train_prior import PriorTraining, train_prior
 from worldloom.occupancy.training.train_static import StaticTraining, train_static
 from worldloom.occupancy.training.train_traffic import TrafficTraining, train_traffic
-from worldloom.ops import save_weights
+from worldloom.ops import save_weights, weights_path
 
-WEIGHTS = "weights"
 _LIMITS = (
     "Trained on procedural towns alone; on recordings of real streets it has not been measured. "
     "It completes what it has not seen by what is usual there, and does not know what is."
@@ -30,10 +32,12 @@ _LIMITS = (
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes and schedules of both networks."""
+    """Sizes and schedules of all networks."""
 
     static: StaticTokenizerConfig
     static_training: StaticTraining
+    prior: CodePriorConfig
+    prior_training: PriorTraining
     traffic: TrafficConfig
     traffic_training: TrafficTraining
 
@@ -41,15 +45,37 @@ class Preset:
 PRESETS = {
     "small": Preset(
         StaticTokenizerConfig(),
-        StaticTraining(Schedule(12000, learning_rate=8e-4, check_every=1000, ema=0.999), crops=2),
+        StaticTraining(Schedule(3600, learning_rate=8e-4, check_every=500, ema=0.998), crops=1),
+        CodePriorConfig(),
+        PriorTraining(Schedule(2000, learning_rate=2e-3, check_every=500, ema=0.995)),
         TrafficConfig(blocks=4, max_users=24),
-        TrafficTraining(Schedule(12000, learning_rate=5e-4, check_every=1000, ema=0.999), batch=8),
+        TrafficTraining(Schedule(2000, learning_rate=5e-4, check_every=500, ema=0.998), batch=8),
     ),
     "base": Preset(
         StaticTokenizerConfig((128, 256, 512, 768), encoder_blocks=2, decoder_blocks=3),
         StaticTraining(Schedule(200000, learning_rate=3e-4, check_every=5000, warm_up=2000, ema=0.9999), crops=4),
+        CodePriorConfig(width=256, layers=6),
+        PriorTraining(Schedule(50000, check_every=5000, warm_up=1000, ema=0.9999), crops=16),
         TrafficConfig(512, 12, 64, map_width=256),
         TrafficTraining(Schedule(300000, learning_rate=3e-4, check_every=5000, warm_up=2000, ema=0.9999), batch=32),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One network of the model."""
+
+    folder: str  # of its weights
+    examples: str  # the kind of files that it learns from
+    what: str
+
+
+PARTS = {
+    "tokenizer": _Part("static", "static", "Packs the static world around a drive, and completes what was not seen."),
+    "prior": _Part("prior", "static", "Says which codes of the tokenizer are likely, so that streams get shorter."),
+    "worldmodel": _Part(
+        "traffic", "traffic", "Draws how the ego and others move on, and says how likely the ego's path ends badly."
     ),
 }
 
@@ -57,41 +83,36 @@ PRESETS = {
 def train_part(
     part: str, data: Path, out: Path, validation: Path | None = None, preset: str = "small", steps: int | None = None
 ) -> Path:
-    """Train "tokenizer" or "worldmodel" on a folder of driving clips; the folder of the weights.
+    """Train one of PARTS on a folder of driving clips; the folder of its weights.
 
-    OUT/examples holds what was prepared of the clips, OUT/checkpoint.pt and OUT/log.jsonl the run, OUT/weights the
-    result. The same call goes on where an interrupted one stopped.
+    OUT becomes a model that `WorldModel.from_pretrained` and `worldloom drive --model` take once the tokenizer and the
+    world model are in it. OUT/examples holds what was prepared of the clips, OUT/runs/PART the run. The same call goes
+    on where an interrupted one stopped.
 
     Args:
         data: a folder of `worldloom synth clips`.
         validation: another one; every tenth town of `data` if not given.
         steps: instead of those of the preset.
     Raises:
-        InputError: no clips, an unknown preset, a folder of another run.
+        InputError: no clips, an unknown part or preset, a folder of another run, a prior without its tokenizer.
     """
+    if part not in PARTS:
+        raise InputError(f"expected {', '.join(PARTS)} to train, got {part!r}")
     if preset not in PRESETS:
         raise InputError(f"expected a preset {', '.join(PRESETS)}, got {preset!r}")
     if steps is not None and steps < 1:
         raise InputError(f"expected at least 1 step, got {steps}")
-    clips = _clips_of(data)
-    towns = sorted({clip.parent for clip in clips})
-    if validation is None:
-        if len(towns) < 2:
-            raise InputError(f"{data}: expected clips of at least 2 towns (some to check with), got {len(towns)}")
-        held = set(towns[9::10] or towns[-1:])
-        checked = [clip for clip in clips if clip.parent in held]
-        clips = [clip for clip in clips if clip.parent not in held]
-    else:
-        checked = _clips_of(validation)
+    if part == "prior":
+        weights_path("worldloom.occupancy", out, "static")  # what it is the prior of
+    clips, checked = _split(data, validation)
     console = Console(stderr=True)
-    learned = _prepared(clips, data, out / "examples" / "train", console)
-    tested = _prepared(checked, validation or data, out / "examples" / "check", console)
-    chosen = PRESETS[preset]
+    learned = _prepared(clips, data, out / "examples" / "train", console, PARTS[part].examples)
+    tested = _prepared(checked, validation or data, out / "examples" / "check", console, PARTS[part].examples)
 
     def tell(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    model, config, schedule = _trained(part, chosen, learned, tested, out, steps, tell)
+    model, config, schedule = _trained(part, PRESETS[preset], (learned, tested), out, steps, tell)
     argv = ["worldloom", "train", part, "--data", str(data), "--preset", preset, "--out", str(out)]
     argv += ["--validation", str(validation)] if validation else []
     argv += ["--steps", str(steps)] if steps else []
@@ -99,49 +120,50 @@ def train_part(
     for file in learned:
         digest.update(file.read_bytes())
     card = training_card(
-        f"worldloom {part}, {preset}", _WHAT[part], f"{len(clips)} clips, sha256 {digest.hexdigest()[:16]}",
-        shlex.join(argv), out, {**asdict(config), "parameters": _size(model), "seed": schedule.seed}, _LIMITS,
+        f"worldloom {part}, {preset}", PARTS[part].what, f"{len(clips)} clips, sha256 {digest.hexdigest()[:16]}",
+        shlex.join(argv), run_folder(out, part), {**asdict(config), "parameters": _size(model), "seed": schedule.seed},
+        _LIMITS,
     )  # fmt: skip
-    save_weights(out / WEIGHTS, model, config, card)
-    return out / WEIGHTS
+    save_weights(out / PARTS[part].folder, model, config, card)
+    return out / PARTS[part].folder
 
 
-_WHAT = {
-    "tokenizer": "Packs the static world around a drive into a few codes, and completes what was not seen of it.",
-    "worldmodel": "Draws how the ego and other road users move on, and says how likely the ego's path ends badly.",
-}
+def run_folder(out: Path, part: str) -> Path:
+    """Where the checkpoint and the log of a part are."""
+    return out / "runs" / part
 
 
 def _trained(
     part: str,
     preset: Preset,
-    learned: list[Path],
-    tested: list[Path],
+    files: tuple[list[Path], list[Path]],
     out: Path,
     steps: int | None,
     tell: Callable[[str], None],
-) -> tuple[nn.Module, StaticTokenizerConfig | TrafficConfig, Schedule]:
-    def ending(files: list[Path], kind: str) -> list[Path]:
-        return [file for file in files if file.name.endswith(f".{kind}.npz")]
-
+) -> tuple[nn.Module, StaticTokenizerConfig | CodePriorConfig | TrafficConfig, Schedule]:
+    run = run_folder(out, part)
     if part == "tokenizer":
-        training = preset.static_training
-        training = StaticTraining(_shortened(training.schedule, steps), training.crops, training.columns)
-        model = train_static(
-            ending(learned, "static"), ending(tested, "static"), out, preset.static, training, tell
-        )  # fmt: skip
-        return model, preset.static, training.schedule
-    if part == "worldmodel":
-        wanted = preset.traffic_training
-        schedule = _shortened(wanted.schedule, steps)
-        training = TrafficTraining(
-            schedule, wanted.batch, wanted.context_noise, wanted.motion_weight, wanted.risk_weight
-        )
-        model = train_traffic(
-            ending(learned, "traffic"), ending(tested, "traffic"), out, preset.traffic, training, tell
-        )
-        return model, preset.traffic, schedule
-    raise InputError(f"expected tokenizer or worldmodel to train, got {part!r}")
+        training = replace(preset.static_training, schedule=_shortened(preset.static_training.schedule, steps))
+        return train_static(*files, run, preset.static, training, tell), preset.static, training.schedule
+    if part == "prior":
+        training = replace(preset.prior_training, schedule=_shortened(preset.prior_training.schedule, steps))
+        static = Tokenizer.from_pretrained(out).static
+        config = replace(preset.prior, coarse=static.config.coarse, fine=static.config.fine)
+        return train_prior(static, *files, run, config, training, tell), config, training.schedule
+    training = replace(preset.traffic_training, schedule=_shortened(preset.traffic_training.schedule, steps))
+    return train_traffic(*files, run, preset.traffic, training, tell), preset.traffic, training.schedule
+
+
+def _split(data: Path, validation: Path | None) -> tuple[list[Path], list[Path]]:
+    """Clips to learn from, and those to check with."""
+    clips = _clips_of(data)
+    if validation is not None:
+        return clips, _clips_of(validation)
+    towns = sorted({clip.parent for clip in clips})
+    if len(towns) < 2:
+        raise InputError(f"{data}: expected clips of at least 2 towns (some to check with), got {len(towns)}")
+    held = set(towns[9::10] or towns[-1:])
+    return [clip for clip in clips if clip.parent not in held], [clip for clip in clips if clip.parent in held]
 
 
 def _clips_of(folder: Path) -> list[Path]:
@@ -151,22 +173,21 @@ def _clips_of(folder: Path) -> list[Path]:
     return clips
 
 
-def _prepared(clips: list[Path], root: Path, out: Path, console: Console) -> list[Path]:
-    """Examples of each clip, made once."""
+def _prepared(clips: list[Path], root: Path, out: Path, console: Console, kind: str) -> list[Path]:
+    """Examples of each clip, made once; those of a kind."""
     columns = (bars.TextColumn("  examples"), bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn())
     with bars.Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=len(clips))
         for clip in clips:
             prepare_clip(clip, out / clip.relative_to(root).with_suffix(""))
             bar.advance(task)
-    return sorted(out.rglob("*.npz"))
+    return sorted(out.rglob(f"*.{kind}.npz"))
 
 
 def _shortened(schedule: Schedule, steps: int | None) -> Schedule:
     if steps is None:
         return schedule
-    fields = asdict(schedule) | {"steps": steps, "warm_up": min(schedule.warm_up, max(1, steps // 5))}
-    return Schedule(**fields)
+    return replace(schedule, steps=steps, warm_up=min(schedule.warm_up, max(1, steps // 5)))
 
 
 def _size(model: nn.Module) -> int:

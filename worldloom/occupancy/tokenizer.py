@@ -138,22 +138,15 @@ class Tokenizer:
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path = "small") -> "Tokenizer":
         """The embedded weights of a name, or a folder with the folders `static` and, if there is one, `prior`."""
-        folders = {}
-        for part in ("static", "prior"):
-            try:
-                path: str | Path = Path(name_or_path) / part
-                if isinstance(name_or_path, str) and "/" not in name_or_path:
-                    path = f"{part}-{name_or_path}"
-                folders[part] = weights_path("worldloom.occupancy", path)
-            except InputError:
-                if part == "static":
-                    raise
-        static = StaticTokenizer(load_config(folders["static"], StaticTokenizerConfig))
-        load_weights(folders["static"], static)
-        prior = None
-        if "prior" in folders:
-            prior = CodePrior(load_config(folders["prior"], CodePriorConfig))
-            load_weights(folders["prior"], prior)
+        folder = weights_path("worldloom.occupancy", name_or_path, "static")
+        static = StaticTokenizer(load_config(folder, StaticTokenizerConfig))
+        load_weights(folder, static)
+        try:
+            folder = weights_path("worldloom.occupancy", name_or_path, "prior")
+        except InputError:
+            return cls(static)
+        prior = CodePrior(load_config(folder, CodePriorConfig))
+        load_weights(folder, prior)
         return cls(static, prior)
 
     def encode(self, clip: Occupancy, budget_kbit: float | None = None) -> EncodedClip:

@@ -105,8 +105,8 @@ class WorldModel:
         Raises:
             InputError: there are none, or they are damaged or of another model.
         """
-        static_folder = weights_path("worldloom.occupancy", _part(name_or_path, "static"))
-        traffic_folder = weights_path("worldloom.occupancy", _part(name_or_path, "traffic"))
+        static_folder = weights_path("worldloom.occupancy", name_or_path, "static")
+        traffic_folder = weights_path("worldloom.occupancy", name_or_path, "traffic")
         static = StaticTokenizer(load_config(static_folder, StaticTokenizerConfig))
         traffic = TrafficNet(load_config(traffic_folder, TrafficConfig))
         load_weights(static_folder, static)
@@ -348,9 +348,3 @@ def _joined(clips: Sequence[Occupancy]) -> Occupancy:
         observed=torch.cat([clip.observed for clip in clips]),
         world_from_ego=torch.cat([clip.world_from_ego for clip in clips]),
     )
-
-
-def _part(name_or_path: str | Path, part: str) -> str | Path:
-    """`small` is embedded as `small-static` and `small-traffic`; a folder holds `static` and `traffic`."""
-    folder = Path(name_or_path).expanduser()
-    return folder / part if folder.is_dir() or isinstance(name_or_path, Path) else f"{name_or_path}-{part}"

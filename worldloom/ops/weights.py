@@ -115,10 +115,13 @@ def load_config(folder: str | Path, config_class: type[C]) -> C:
     return _parse(data["fields"], config_class, str(path))
 
 
-def weights_path(package: str, name_or_path: str | Path) -> Path:
+def weights_path(package: str, name_or_path: str | Path, part: str = "") -> Path:
     """The folder of weights called `name_or_path` in `package` (its weights/<name>), or at that path.
 
     A plain name means embedded weights if there are such, so a folder of the same name is written "./name".
+
+    Args:
+        part: of a model of several networks: embedded as weights/<name>-<part>, and a folder in a folder elsewhere.
 
     Raises:
         InputError: where there are none; the line lists the embedded names.
@@ -127,13 +130,15 @@ def weights_path(package: str, name_or_path: str | Path) -> Path:
     root = resources.files(package) / "weights"
     if root.is_dir():
         names = {entry.name: entry for entry in root.iterdir() if (entry / MODEL).is_file()}
-    if isinstance(name_or_path, str) and name_or_path in names:
-        return Path(str(names[name_or_path]))
-    folder = Path(name_or_path).expanduser()
+    embedded_name = f"{name_or_path}-{part}" if part else str(name_or_path)
+    if isinstance(name_or_path, str) and embedded_name in names:
+        return Path(str(names[embedded_name]))
+    folder = Path(name_or_path).expanduser() / part
     if (folder / MODEL).is_file():
         return folder
     embedded = ", ".join(sorted(names)) or "none"
-    raise InputError(f"no weights called {str(name_or_path)!r}: expected a folder with {MODEL} or one of: {embedded}")
+    file = f"{part}/{MODEL}" if part else MODEL
+    raise InputError(f"no weights called {str(name_or_path)!r}: expected a folder with {file} or one of: {embedded}")
 
 
 def _swap(fresh: Path, folder: Path) -> None:
