@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from worldloom.geometry import FREE
+from worldloom.geometry.occupancy import STATIC
 from worldloom.occupancy.static_tokenizer import (
     NUM_LAYERS,
     UNKNOWN,
@@ -13,7 +14,6 @@ from worldloom.occupancy.static_tokenizer import (
     static_loss,
     symbols_of,
 )
-from worldloom.occupancy.static_world import STATIC
 
 TINY = StaticTokenizerConfig(widths=(8, 16, 16, 16), decoder_blocks=1)
 

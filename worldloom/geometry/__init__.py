@@ -23,12 +23,22 @@ from worldloom.geometry.interpolate import interpolate_poses, resample_cameras, 
 from worldloom.geometry.manoeuvres import manoeuvre_path
 from worldloom.geometry.mesh import Mesh
 from worldloom.geometry.occ3d_palette import OCC3D_COLOURS
-from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, OCC3D_GRID, Occupancy, VoxelGrid
+from worldloom.geometry.occupancy import (
+    FREE,
+    GROUND,
+    MOVERS,
+    OCC3D_CLASSES,
+    OCC3D_GRID,
+    STATIC,
+    Occupancy,
+    VoxelGrid,
+    among,
+)
 from worldloom.geometry.panorama import Panorama
 from worldloom.geometry.posed_images import Distortion, PosedImages
 from worldloom.geometry.rigid import apply, compose, invert, quat_from_rotmat, rotmat_from_quat, rotz, yaw_from_rotmat
 from worldloom.geometry.transform_gaussians import sh_rotation, transform_gaussians
-from worldloom.geometry.warp_occupancy import warp_labels
+from worldloom.geometry.warp_occupancy import warp_labels, warp_observed
 
 __all__ = [
     "FREE",
@@ -37,6 +47,7 @@ __all__ = [
     "OCC3D_CLASSES",
     "OCC3D_COLOURS",
     "OCC3D_GRID",
+    "STATIC",
     "Camera",
     "Distortion",
     "EgoPath",
@@ -48,6 +59,7 @@ __all__ = [
     "PosedImages",
     "Trajectory",
     "VoxelGrid",
+    "among",
     "apply",
     "compose",
     "cubemap_cameras",
@@ -79,5 +91,6 @@ __all__ = [
     "tangent_views",
     "transform_gaussians",
     "warp_labels",
+    "warp_observed",
     "yaw_from_rotmat",
 ]

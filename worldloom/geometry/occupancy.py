@@ -1,5 +1,6 @@
 """Voxel grids and semantic occupancy."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +14,16 @@ OCC3D_CLASSES = (
 FREE = 17
 MOVERS = (2, 3, 4, 5, 6, 7, 9, 10)  # bicycle … truck: classes that move by themselves
 GROUND = (11, 12, 13, 14)
+STANDING = (0, 1, 8, 15, 16)  # others, barrier, traffic_cone, manmade, vegetation: obstacles that stay
+DRIVEABLE = 11
+STATIC = tuple(i for i in range(len(OCC3D_CLASSES) - 1) if i not in MOVERS)  # all that neither moves nor is free
+
+
+def among(labels: UInt8[Tensor, "*shape"], classes: Collection[int]) -> Bool[Tensor, "*shape"]:
+    """Whether each label is one of the classes."""
+    table = torch.zeros(256, dtype=torch.bool, device=labels.device)
+    table[sorted(classes)] = True
+    return table[labels.int()]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from worldloom.geometry.rigid import invert
 # A centre that falls on a face between two voxels goes to the upper one. Without this nudge, rounding of the
 # transform would decide it anew for each voxel, and a shift by half a voxel would tear the grid.
 TIE = 1e-4  # voxels
+_OBSERVED_BIT = 128
 
 
 def warp_labels(
@@ -51,6 +52,19 @@ def warp_labels(
     for i, (frame, affine) in enumerate(zip(frames, src_from_dst.tolist(), strict=True)):
         warped[i], inside[i] = _warp_frame(frame, affine, grid_dst.shape, fill)
     return warped.reshape(*batch, *grid_dst.shape), inside.reshape(*batch, *grid_dst.shape)
+
+
+def warp_observed(
+    labels: UInt8[Tensor, "*batch x y z"],
+    observed: Bool[Tensor, "*batch x y z"],
+    dst_from_src: Float[Tensor, "*poses 4 4"],
+    grid_src: VoxelGrid,
+    grid_dst: VoxelGrid | None = None,
+) -> tuple[UInt8[Tensor, "*out i j k"], Bool[Tensor, "*out i j k"]]:
+    """Labels below 128, and whether somebody looked, through one `warp_labels`; outside the source nobody looked."""
+    codes = labels + _OBSERVED_BIT * observed.to(torch.uint8)
+    codes = warp_labels(codes, dst_from_src, grid_src, grid_dst)[0]
+    return codes % _OBSERVED_BIT, codes >= _OBSERVED_BIT
 
 
 def _voxel_from_voxel(

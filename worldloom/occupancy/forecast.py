@@ -16,12 +16,11 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from worldloom.geometry.ego_path import EgoPath
-from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, Occupancy, VoxelGrid
+from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, Occupancy, VoxelGrid, among
 from worldloom.geometry.rigid import invert
-from worldloom.geometry.warp_occupancy import warp_labels
+from worldloom.geometry.warp_occupancy import warp_observed
 from worldloom.occupancy.static_world import box_around, lattice_grid
 
-OBSERVED_BIT = 128  # label and observation travel through one warp as label + OBSERVED_BIT * observed
 VACATED_REACH = 3.0  # metres; half the width of a bus and its shadow: how far ground is continued under a road user
 
 
@@ -65,16 +64,17 @@ def copy_warp(past: Occupancy, ego_path: EgoPath) -> Occupancy:
     _check(past, ego_path)
     world = fuse_static(past, ego_path)
     last = past[-1:]
-    seen_movers = last.observed & _among(last.labels, MOVERS)
-    mover_codes = _encode(torch.where(seen_movers, last.labels, FREE), seen_movers)[0]
-    world_codes = _encode(world.labels, world.observed)
+    seen_movers = last.observed & among(last.labels, MOVERS)
+    movers = torch.where(seen_movers, last.labels, FREE)[0]
     labels = past.labels.new_empty(len(ego_path), *past.grid.shape)
     observed = torch.empty_like(labels, dtype=torch.bool)
     for i, ego_from_world in enumerate(invert(ego_path.world_from_ego.double())):
-        static = warp_labels(world_codes, ego_from_world @ world.world_from_grid, world.grid, past.grid)[0]
-        moving = warp_labels(mover_codes, ego_from_world @ last.world_from_ego[0].double(), past.grid)[0]
-        static_labels, static_observed = _decode(static)
-        moving_labels, moving_observed = _decode(moving)
+        ego_from_grid = ego_from_world @ world.world_from_grid
+        ego_from_last = ego_from_world @ last.world_from_ego[0].double()
+        static_labels, static_observed = warp_observed(
+            world.labels, world.observed, ego_from_grid, world.grid, past.grid
+        )
+        moving_labels, moving_observed = warp_observed(movers, seen_movers[0], ego_from_last, past.grid)
         labels[i] = torch.where(moving_labels != FREE, moving_labels, static_labels)
         observed[i] = static_observed | moving_observed
     return replace(past, labels=labels, observed=observed, world_from_ego=ego_path.world_from_ego)
@@ -95,9 +95,8 @@ def fuse_static(past: Occupancy, ego_path: EgoPath) -> StaticWorld:
     for frame_labels, frame_observed, world_from_ego in zip(
         past.labels, past.observed, past.world_from_ego.double(), strict=True
     ):
-        codes = _encode(frame_labels, frame_observed)
-        now, looked = _decode(warp_labels(codes, grid_from_world @ world_from_ego, past.grid, grid)[0])
-        mover = looked & _among(now, MOVERS)
+        now, looked = warp_observed(frame_labels, frame_observed, grid_from_world @ world_from_ego, past.grid, grid)
+        mover = looked & among(now, MOVERS)
         static = looked & ~mover
         labels = torch.where(static, now, labels)
         observed |= static
@@ -124,7 +123,7 @@ def _continue_ground(
     labels: UInt8[Tensor, "x y z"], observed: Bool[Tensor, "x y z"], visited: Bool[Tensor, "x y"], grid: VoxelGrid
 ) -> UInt8[Tensor, "x y z"]:
     """Ground class and height of the nearest ground, where a road user hid the ground and nobody has seen it since."""
-    ground = _among(labels, GROUND)
+    ground = among(labels, GROUND)
     has_ground = ground.any(dim=2)
     bare = visited & ~has_ground
     if not bare.any() or not has_ground.any():
@@ -139,22 +138,6 @@ def _continue_ground(
     continued = labels.clone()
     continued[x, y, z] = guess
     return continued
-
-
-def _encode(
-    labels: UInt8[Tensor, "*batch x y z"], observed: Bool[Tensor, "*batch x y z"]
-) -> UInt8[Tensor, "*batch x y z"]:
-    return labels + OBSERVED_BIT * observed.to(torch.uint8)
-
-
-def _decode(codes: UInt8[Tensor, "*batch x y z"]) -> tuple[UInt8[Tensor, "*batch x y z"], Bool[Tensor, "*batch x y z"]]:
-    return codes % OBSERVED_BIT, codes >= OBSERVED_BIT
-
-
-def _among(labels: UInt8[Tensor, "*shape"], classes: tuple[int, ...]) -> Bool[Tensor, "*shape"]:
-    table = torch.zeros(256, dtype=torch.bool)
-    table[list(classes)] = True
-    return table[labels.int()]
 
 
 def _check(past: Occupancy, ego_path: EgoPath) -> None:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, VoxelGrid
+from worldloom.geometry.occupancy import FREE, GROUND, VoxelGrid
 from worldloom.geometry.rigid import apply, invert, yaw_from_rotmat
 from worldloom.occupancy.tracks import Track
 
@@ -101,13 +101,6 @@ def ground_picture(
     picture = torch.zeros(PICTURE * PICTURE, dtype=torch.int32)
     picture.scatter_reduce_(0, flat, code.int(), "amax")
     return picture.to(torch.uint8).reshape(PICTURE, PICTURE)
-
-
-def mover_index(labels: UInt8[Tensor, "*n"]) -> Tensor:
-    """Numbers of road users' classes within MOVERS."""
-    table = torch.zeros(256, dtype=torch.int64)
-    table[list(MOVERS)] = torch.arange(len(MOVERS))
-    return table[labels.int()]
 
 
 def _last(poses: Float[Tensor, "t 3"], count: int) -> Float[Tensor, "count 3"]:

@@ -19,8 +19,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worldloom.geometry.occupancy import FREE, VoxelGrid
-from worldloom.occupancy.static_world import STATIC
+from worldloom.geometry.occupancy import FREE, STATIC, VoxelGrid
 from worldloom.ops import FSQ
 
 NUM_LAYERS = 24

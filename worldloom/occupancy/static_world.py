@@ -1,19 +1,18 @@
 """What does not move, in one volume fixed to the world: labels, and in which frames each voxel was observed."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from worldloom.geometry.occupancy import FREE, MOVERS, OCC3D_CLASSES, Occupancy, VoxelGrid
+from worldloom.geometry.occupancy import FREE, MOVERS, OCC3D_CLASSES, Occupancy, VoxelGrid, among
 from worldloom.geometry.rigid import apply, invert
-from worldloom.geometry.warp_occupancy import warp_labels
+from worldloom.geometry.warp_occupancy import warp_observed
 
-STATIC = tuple(i for i in range(len(OCC3D_CLASSES) - 1) if i not in MOVERS)  # classes that do not move by themselves
 MAX_FRAMES = 63  # bits of `seen`
-_OBSERVED_BIT = 128  # label and observation travel through one warp as label + _OBSERVED_BIT * observed
 
 
 @dataclass(frozen=True)
@@ -48,19 +47,24 @@ def fuse_clip(clip: Occupancy, world_from_grid: Float[Tensor, "4 4"], grid: Voxe
     labels = clip.labels.new_full(grid.shape, FREE)
     seen = torch.zeros(grid.shape, dtype=torch.int64)
     grid_from_ego = invert(world_from_grid.double()) @ clip.world_from_ego.double()
-    mover = torch.zeros(256, dtype=torch.bool)
-    mover[list(MOVERS)] = True
-    for i in range(len(clip)):
-        part, place = cut_to(grid, *box_around(clip.grid, grid_from_ego[i : i + 1]))
-        if part is None:
-            continue
-        codes = clip.labels[i] + _OBSERVED_BIT * clip.observed[i].to(torch.uint8)
-        codes = warp_labels(codes, grid_from_ego[i], clip.grid, part)[0]
-        now = codes % _OBSERVED_BIT
-        static = (codes >= _OBSERVED_BIT) & ~mover[now.int()]
+    for i, place, now, static in static_frames(clip, grid_from_ego, grid):
         labels[place] = torch.where(static, now, labels[place])
         seen[place] |= static.long() << i
     return StaticClip(labels, seen, grid, world_from_grid, len(clip))
+
+
+def static_frames(
+    clip: Occupancy, grid_from_ego: Float[Tensor, "t 4 4"], grid: VoxelGrid
+) -> Iterator[tuple[int, tuple[slice, slice, slice], UInt8[Tensor, "i j k"], Bool[Tensor, "i j k"]]]:
+    """Each frame that meets a grid: its number, the part of the grid that it meets, and its labels there.
+
+    The last is True where the frame looked and saw no road user.
+    """
+    for i in range(len(clip)):
+        part, place = cut_to(grid, *box_around(clip.grid, grid_from_ego[i : i + 1]))
+        if part is not None:
+            now, looked = warp_observed(clip.labels[i], clip.observed[i], grid_from_ego[i], clip.grid, part)
+            yield i, place, now, looked & ~among(now, MOVERS)
 
 
 def box_around(

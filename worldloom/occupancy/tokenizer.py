@@ -19,7 +19,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor, nn
 
 from worldloom.errors import InputError
-from worldloom.geometry.occupancy import FREE, MOVERS, OCC3D_CLASSES, OCC3D_GRID, Occupancy, VoxelGrid
+from worldloom.geometry.occupancy import FREE, MOVERS, OCC3D_CLASSES, OCC3D_GRID, STATIC, Occupancy, VoxelGrid
 from worldloom.geometry.rigid import invert
 from worldloom.occupancy.codec.corrections import (
     Corrections,
@@ -63,7 +63,6 @@ from worldloom.occupancy.static_tokenizer import (
     StaticTokenizerConfig,
     symbols_of,
 )
-from worldloom.occupancy.static_world import STATIC
 from worldloom.ops import load_config, load_weights, weights_path
 
 VERSION = 1

@@ -19,7 +19,7 @@ from worldloom.errors import InputError
 from worldloom.geometry.ego_path import EgoPath
 from worldloom.geometry.occupancy import FREE, OCC3D_CLASSES, Occupancy, VoxelGrid
 from worldloom.geometry.rigid import compose, invert, rotz
-from worldloom.geometry.warp_occupancy import warp_labels
+from worldloom.geometry.warp_occupancy import warp_observed
 from worldloom.occupancy.scene_state import HISTORY, ground_picture, plane_poses, scene_state
 from worldloom.occupancy.static_map import StaticMap
 from worldloom.occupancy.static_tokenizer import (
@@ -170,7 +170,7 @@ class WorldModel:
                 part = None if ego_path is None else ego_path[first : min(frames, first + self.chunk)]
                 state, chunk = self.step(state, part, generator, mode, steps, guidance, min(self.chunk, frames - first))
                 chunks.append(chunk)
-            clips.append(_joined([chunk.occupancy for chunk in chunks]))
+            clips.append(joined([chunk.occupancy for chunk in chunks]))
             paths.append(EgoPath(clips[-1].world_from_ego, DT))
             risks.append(torch.cat([chunk.risk for chunk in chunks]).cummax(0).values)
         return Futures(tuple(clips), tuple(paths), torch.stack(risks))
@@ -309,11 +309,10 @@ def seen_from(
     count = len(world_from_ego)
     labels = torch.empty(count, *grid.shape, dtype=torch.uint8)
     known = torch.empty(count, *grid.shape, dtype=torch.bool)
-    codes = static.labels + 128 * static.known.to(torch.uint8)
     for i, ego_from_world in enumerate(invert(world_from_ego.double())):
-        frame = warp_labels(codes, ego_from_world @ static.world_from_grid, static.grid, grid)[0]
-        known[i] = frame >= 128
-        still = torch.where(known[i], frame % 128, FREE)
+        ego_from_grid = ego_from_world @ static.world_from_grid
+        frame, known[i] = warp_observed(static.labels, static.known, ego_from_grid, static.grid, grid)
+        still = torch.where(known[i], frame, FREE)
         poses = [ego_from_world @ track.world_from_object[len(track) - count + i].double() for track in tracks]
         labels[i] = draw_tracks(still, grid, torch.stack(poses), tracks) if poses else still
     return Occupancy(labels, known | (labels != FREE), world_from_ego, grid, OCC3D_CLASSES, DT)
@@ -341,7 +340,8 @@ def _lifted(poses: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 4 4"]:
     return compose(rotz(poses[..., 2]), torch.nn.functional.pad(poses[..., :2], (0, 1)))
 
 
-def _joined(clips: Sequence[Occupancy]) -> Occupancy:
+def joined(clips: Sequence[Occupancy]) -> Occupancy:
+    """Clips of one grid, one after the other."""
     return replace(
         clips[0],
         labels=torch.cat([clip.labels for clip in clips]),

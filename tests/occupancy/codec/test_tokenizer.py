@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from worldloom.errors import InputError
-from worldloom.geometry.occupancy import FREE, Occupancy
+from worldloom.geometry.occupancy import FREE, STATIC, Occupancy
 from worldloom.occupancy.codec.corrections import code_corrections, round_guess
 from worldloom.occupancy.codec.entropy import Reader, Writer
 from worldloom.occupancy.codec.prior import CodePrior, CodePriorConfig
 from worldloom.occupancy.codec.world import CELL
 from worldloom.occupancy.static_tokenizer import UNKNOWN, StaticLogits
-from worldloom.occupancy.static_world import STATIC
 from worldloom.occupancy.tokenizer import EncodedClip, Tokenizer
 
 

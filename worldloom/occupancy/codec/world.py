@@ -9,16 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from worldloom.errors import InputError
-from worldloom.geometry.occupancy import FREE, MOVERS, Occupancy, VoxelGrid
+from worldloom.geometry.occupancy import FREE, STATIC, Occupancy, VoxelGrid
 from worldloom.geometry.rigid import invert
-from worldloom.geometry.warp_occupancy import warp_labels
 from worldloom.occupancy.codec.entropy import Coder, plain
 from worldloom.occupancy.static_tokenizer import window_grid
-from worldloom.occupancy.static_world import STATIC, box_around, cut_to
+from worldloom.occupancy.static_world import box_around, static_frames
 
 CELL = 8  # columns of a coarse code
 MAX_COLUMNS = 1 << 20  # 400 m by 400 m
-_OBSERVED_BIT = 128
 _REACH = 1 << 14  # cells of a corner from the anchor
 _MAX_SIDE = 1 << 12
 
@@ -82,16 +80,7 @@ def vote_world(clip: Occupancy) -> tuple[World, Place]:
     static_number = torch.full((256,), len(STATIC), dtype=torch.int64)
     static_number[list(STATIC)] = torch.arange(len(STATIC))
     votes = torch.zeros((*grid.shape, len(STATIC) + 1), dtype=torch.uint8)
-    mover = torch.zeros(256, dtype=torch.bool)
-    mover[list(MOVERS)] = True
-    for i in range(len(clip)):
-        part, where = cut_to(grid, *box_around(clip.grid, anchor_from_ego[i : i + 1]))
-        if part is None:
-            continue
-        codes = clip.labels[i] + _OBSERVED_BIT * clip.observed[i].to(torch.uint8)
-        codes = warp_labels(codes, anchor_from_ego[i], clip.grid, part)[0]
-        now = codes % _OBSERVED_BIT
-        looked = (codes >= _OBSERVED_BIT) & ~mover[now.int()]
+    for _, where, now, looked in static_frames(clip, anchor_from_ego, grid):
         x, y, z = looked.nonzero().T
         number = static_number[now[x, y, z].int()]
         votes[where][x, y, z, number] += 1

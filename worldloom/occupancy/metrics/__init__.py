@@ -4,6 +4,7 @@ Every number is said with its protocol, its floor and its interval (`Number`). P
 `worldloom.occupancy.metrics.planning`.
 """
 
+from worldloom.geometry.occupancy import STANDING, STATIC
 from worldloom.occupancy.metrics.bits import (
     code_bits,
     code_entropy,
@@ -44,7 +45,7 @@ from worldloom.occupancy.metrics.frechet import (
     split_halves,
     temporal_consistency,
 )
-from worldloom.occupancy.metrics.groups import OBSTACLES, RARE, STANDING, STATIC, VRU
+from worldloom.occupancy.metrics.groups import OBSTACLES, RARE, VRU
 from worldloom.occupancy.metrics.manoeuvre import (
     MANOEUVRES,
     ManoeuvreScore,

@@ -14,9 +14,8 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from worldloom.geometry.occupancy import GROUND, MOVERS, Occupancy
+from worldloom.geometry.occupancy import GROUND, MOVERS, Occupancy, among
 from worldloom.geometry.rigid import apply
-from worldloom.occupancy.metrics.groups import among
 from worldloom.occupancy.metrics.rectangles import Rectangle, rectangle_overlap
 
 TOP_SPEED = {2: 12.0, 3: 40.0, 4: 40.0, 5: 40.0, 6: 40.0, 7: 4.0, 9: 40.0, 10: 40.0}  # m/s of each class

@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from worldloom.geometry.occupancy import FREE, Occupancy
+from worldloom.geometry.occupancy import FREE, STATIC, Occupancy, among
 from worldloom.geometry.rigid import apply, invert
 from worldloom.geometry.warp_occupancy import warp_labels
-from worldloom.occupancy.metrics.groups import OBSTACLES, STATIC, among
+from worldloom.occupancy.metrics.groups import OBSTACLES
 from worldloom.occupancy.metrics.objects import TOP_SPEED, Seen, Track, expected, find_objects, follow_objects
 from worldloom.occupancy.metrics.rectangles import rectangle_overlap
 from worldloom.occupancy.metrics.static_world import flips
@@ -35,7 +35,6 @@ RULES = (
     "free space",
 )
 RIGID = 100  # voxels; of smaller things the flicker of one layer is a third of the volume
-_SEEN = 128
 
 
 @dataclass(frozen=True)
@@ -327,6 +326,6 @@ def _surely_free(occupancy: Occupancy, frame: int, dst_from_src: Float[Tensor, "
     """Voxels of the destination that a frame saw free, with free or unlooked-at neighbours: rounding is no flash."""
     full = (occupancy.labels[frame] != FREE).float()[None, None]
     clear = torch.nn.functional.max_pool3d(full, 3, stride=1, padding=1)[0, 0] == 0
-    codes = (clear & occupancy.observed[frame]).to(torch.uint8) * _SEEN
-    moved, inside = warp_labels(codes, dst_from_src, occupancy.grid, fill=0)
-    return (moved == _SEEN) & inside
+    sure = (clear & occupancy.observed[frame]).to(torch.uint8)
+    moved, inside = warp_labels(sure, dst_from_src, occupancy.grid, fill=0)
+    return (moved == 1) & inside

@@ -14,8 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from worldloom.geometry.occupancy import MOVERS, VoxelGrid
-from worldloom.occupancy.metrics.groups import STATIC, among
+from worldloom.geometry.occupancy import MOVERS, STATIC, VoxelGrid, among
 
 Reason = Literal["few edges", "ambiguous peak", "flat peak", "rim of search"]
 REASONS: tuple[Reason, ...] = ("few edges", "ambiguous peak", "flat peak", "rim of search")

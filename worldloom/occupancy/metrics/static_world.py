@@ -3,16 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Bool
-from torch import Tensor
-
-from worldloom.geometry.occupancy import MOVERS, Occupancy
+from worldloom.geometry.occupancy import MOVERS, STATIC, Occupancy, among
 from worldloom.geometry.rigid import invert
-from worldloom.geometry.warp_occupancy import warp_labels
-from worldloom.occupancy.metrics.groups import STATIC, among
-
-_SEEN = 128  # label and observation travel through one warp
+from worldloom.geometry.warp_occupancy import warp_observed
 
 
 @dataclass(frozen=True)
@@ -52,9 +45,9 @@ class StaticAgreement:
 def compare_static(occupancy: Occupancy, first: int, later: int) -> StaticAgreement:
     """Compare two frames of a clip where the world says they are, in the grid of the later one."""
     poses = occupancy.world_from_ego.double()
-    there, inside = _moved(occupancy, first, invert(poses[later]) @ poses[first])
-    seen_first, seen_later = (there >= _SEEN) & inside, occupancy.observed[later]
-    before, now = there % _SEEN, occupancy.labels[later]
+    moved = invert(poses[later]) @ poses[first]
+    before, seen_first = warp_observed(occupancy.labels[first], occupancy.observed[first], moved, occupancy.grid)
+    now, seen_later = occupancy.labels[later], occupancy.observed[later]
     counted = seen_first & seen_later & ~among(before, MOVERS) & ~among(now, MOVERS)
     static_before, static_now = among(before, STATIC) & counted, among(now, STATIC) & counted
     both = static_before & static_now
@@ -74,8 +67,3 @@ def flips(occupancy: Occupancy) -> StaticAgreement:
 def pooled(parts: Iterable[StaticAgreement]) -> StaticAgreement:
     """All counts together."""
     return sum(parts, StaticAgreement(0, 0, 0, 0))
-
-
-def _moved(occupancy: Occupancy, frame: int, dst_from_src: Tensor) -> tuple[Tensor, Bool[Tensor, "x y z"]]:
-    codes = occupancy.labels[frame] + _SEEN * occupancy.observed[frame].to(torch.uint8)
-    return warp_labels(codes, dst_from_src, occupancy.grid)

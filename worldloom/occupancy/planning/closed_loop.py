@@ -12,7 +12,7 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry.ego_path import EgoPath
-from worldloom.geometry.occupancy import MOVERS, OCC3D_CLASSES, Occupancy
+from worldloom.geometry.occupancy import DRIVEABLE, MOVERS, OCC3D_CLASSES, Occupancy
 from worldloom.geometry.rigid import yaw_from_rotmat
 from worldloom.occupancy.metrics.planning import (
     Traffic,
@@ -24,7 +24,7 @@ from worldloom.occupancy.metrics.planning import (
     time_to_collision,
 )
 from worldloom.occupancy.planning.candidates import Line, Start, line_through
-from worldloom.occupancy.planning.room import DRIVEABLE, Room, room_from_mask
+from worldloom.occupancy.planning.room import Room, room_from_mask
 from worldloom.occupancy.scene_state import HISTORY, PICTURE, SceneState
 from worldloom.occupancy.traffic import DT
 from worldloom.synth.towns.town import Town

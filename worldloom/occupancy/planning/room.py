@@ -7,11 +7,9 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
-from worldloom.geometry.occupancy import GROUND
+from worldloom.geometry.occupancy import DRIVEABLE, GROUND, STANDING
 from worldloom.occupancy.static_map import StaticMap
 
-DRIVEABLE = GROUND[0]
-STANDING = (0, 1, 8, 15, 16)  # others, barrier, traffic_cone, manmade, vegetation
 _BAND = (0.3, 2.0)  # metres above the ground in which something is in the way of a car
 
 

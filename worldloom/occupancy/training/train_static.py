@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from worldloom.errors import InputError
-from worldloom.geometry.occupancy import FREE, OCC3D_CLASSES
+from worldloom.geometry.occupancy import FREE, OCC3D_CLASSES, STATIC
 from worldloom.occupancy.metrics import SemanticScore
 from worldloom.occupancy.static_tokenizer import (
     StaticCodes,
@@ -19,7 +19,6 @@ from worldloom.occupancy.static_tokenizer import (
     static_loss,
     symbols_of,
 )
-from worldloom.occupancy.static_world import STATIC
 from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.occupancy.training.static_examples import StaticCrop, StaticScene, load_static_scene, random_crop
 

@@ -107,13 +107,6 @@ def write_town_clips(folder: Path, tell: Callable[[float, str], None], town: Tow
         temporary.write_text(json.dumps({"town": asdict(town), "clips": clips}, indent=1) + "\n")
 
 
-def clips_of_town(town: TownClips) -> Iterator[DrivingClip]:
-    """The clips of a town without files: each logged drive, then its alternatives."""
-    voxelizer = Voxelizer(make_town(town.town_seed, size=town.town_size))
-    for i in range(town.num_scenes):
-        yield from scene_clips(voxelizer, town, i)
-
-
 def scene_clips(voxelizer: Voxelizer, town: TownClips, number: int) -> Iterator[DrivingClip]:
     """One logged drive and its alternatives, half of them risky where they can be."""
     seed = town.drive_seed(number)

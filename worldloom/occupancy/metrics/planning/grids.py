@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from worldloom.geometry.occupancy import GROUND, MOVERS, Occupancy
+from worldloom.geometry.occupancy import DRIVEABLE, GROUND, MOVERS, STANDING, Occupancy, among
 from worldloom.geometry.rigid import apply, invert
-from worldloom.occupancy.metrics.groups import DRIVEABLE, OBSTACLES, STANDING, among
+from worldloom.occupancy.metrics.groups import OBSTACLES
 from worldloom.occupancy.metrics.planning.formulas import pdms
 
 LATTICE = 0.1  # metres between the points of a footprint

@@ -1,0 +1,42 @@
+"""The driving half on towns that no network has seen, every figure beside its floor."""
+
+import tempfile
+from pathlib import Path
+
+from worldloom.apps.bench.occupancy.closed_loop import planner_rows
+from worldloom.apps.bench.occupancy.codes import code_rows
+from worldloom.apps.bench.occupancy.forecasts import forecast_rows
+from worldloom.apps.bench.occupancy.long_rollouts import rollout_rows
+from worldloom.apps.bench.occupancy.paths import path_rows
+from worldloom.apps.bench.result import Row
+from worldloom.errors import InputError
+from worldloom.occupancy.data.splits import TOWN_SPLITS
+from worldloom.occupancy.tokenizer import Tokenizer
+from worldloom.occupancy.world_model import WorldModel
+from worldloom.synth.dataset.clips import load_driving_clip
+from worldloom.synth.dataset.training_clips import write_clips
+
+_SEEN = 2  # test towns that were looked at while the planner was built
+
+
+def run(quick: bool) -> list[Row]:
+    """Forecasts, codes, following, risk, long roll-outs and the planner. Without weights only floors are printed."""
+    towns = TOWN_SPLITS["test"][_SEEN:][: 1 if quick else 4]
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in write_clips(towns, Path(folder), 1 if quick else 2, num_alternatives=1 if quick else 3):
+            pass
+        clips = [load_driving_clip(path) for path in sorted(Path(folder).rglob("scene-*.npz"))]
+    logged = [clip for clip in clips if not clip.manoeuvre]
+    try:
+        model, tokenizer = WorldModel.from_pretrained("small"), Tokenizer.from_pretrained("small")
+    except InputError:
+        model = tokenizer = None
+    rows = [*forecast_rows(logged, model, quick), *code_rows(logged, tokenizer, quick)]
+    if model is None:
+        return [*rows, *path_rows(clips, None, quick)]
+    return [
+        *rows,
+        *path_rows(clips, model, quick),
+        *rollout_rows(logged, model, quick),
+        *planner_rows(towns, model, quick),
+    ]
