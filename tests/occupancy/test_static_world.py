@@ -86,9 +86,14 @@ def test_a_map_grows_and_keeps_what_it_knows() -> None:
     assert torch.equal(grown.labels[place], world.labels)
     assert int(grown.known.sum()) == int(world.known.sum())
     part = VoxelGrid(grown.grid.origin, 0.4, (30, *grown.grid.shape[1:]))
-    filled = grown.filled(part, torch.full(part.shape, WALL, dtype=torch.uint8))
+    valid = torch.zeros(part.shape, dtype=torch.bool)
+    valid[:, ::2] = True
+    filled = grown.filled(part, torch.full(part.shape, WALL, dtype=torch.uint8), valid)
     assert torch.equal(filled.labels[place][world.known], world.labels[world.known])
-    assert bool((filled.labels[:30][~grown.known[:30]] == WALL).all())
+    new = ~grown.known[:30]
+    assert bool((filled.labels[:30][new & valid] == WALL).all())
+    assert bool((filled.labels[:30][new & ~valid] == FREE).all())
+    assert torch.equal(filled.known[:30], grown.known[:30] | valid)
     assert torch.equal(filled.observed, grown.observed)
     with pytest.raises(ValueError, match="expected a grid within"):
         world.place_of(grown.grid, world.grid)

@@ -59,10 +59,10 @@ class StaticMap:
         x, y, z = (slice(f, f + n) for f, n in zip(first, part.shape, strict=True))
         return x, y, z
 
-    def filled(self, part: VoxelGrid, labels: UInt8[Tensor, "x y z"]) -> "StaticMap":
-        """The map with labels of a part of it put where nothing was known."""
+    def filled(self, part: VoxelGrid, labels: UInt8[Tensor, "x y z"], valid: Bool[Tensor, "x y z"]) -> "StaticMap":
+        """The map with the valid labels of a part of it put where nothing was known."""
         place = self.place_of(part, self.grid)
         everywhere, known = self.labels.clone(), self.known.clone()
-        everywhere[place] = torch.where(known[place], everywhere[place], labels)
-        known[place] = True
+        everywhere[place] = torch.where(valid & ~known[place], labels, everywhere[place])
+        known[place] |= valid
         return replace(self, labels=everywhere, known=known)

@@ -63,6 +63,10 @@ class StaticLogits(NamedTuple):
         symbols = torch.where(likely, self.semantic.argmax(1), len(STATIC))
         return _LABEL[symbols.cpu()].permute(0, 2, 3, 1)
 
+    def looked(self, threshold: float = 0.5) -> Bool[Tensor, "b x y z"]:
+        """Where somebody would look: elsewhere the network was never told what is there."""
+        return (self.seen.float().sigmoid() > threshold).permute(0, 2, 3, 1).cpu()
+
 
 def symbols_of(labels: UInt8[Tensor, "*b x y z"], observed: Bool[Tensor, "*b x y z"]) -> UInt8[Tensor, "*b x y z"]:
     """Class numbers within STATIC, free, or UNKNOWN."""

@@ -127,7 +127,8 @@ class TrafficNet(nn.Module):
                 context = tokens[:, None].expand(-1, HISTORY + f, -1, -1)
                 x = between(swapped, swapped_cond, mask=among, context=context).transpose(1, 2)
         x, cond = x[:, :, HISTORY:], cond[:, :, HISTORY:]
-        return self.out(x, cond).float(), self.risk(x[:, 0], cond[:, 0]).float()
+        guess = _kept_velocity(past, batch.present)[:, :, None] + self.out(x, cond).float()
+        return guess, self.risk(x[:, 0], cond[:, 0]).float()
 
 
 class _Map(NamedTuple):
@@ -171,6 +172,11 @@ class _MapNet(nn.Module):
             for plane, xy in ((features.fine, poses[..., :2]), (features.coarse, ahead))
         ]
         return torch.cat(read, 1).permute(0, 2, 3, 1)
+
+
+def _kept_velocity(past: Float[Tensor, "b m h 3"], present: Bool[Tensor, "b m h"]) -> Float[Tensor, "b m 3"]:
+    """The motion of who keeps the velocity of the last half second, which is what the network corrects."""
+    return -past[:, :, -2] * present[:, :, -2, None] * past.new_tensor([1.0, 1.0, 0.0])
 
 
 def motions_from_poses(poses: Float[Tensor, "*b t 3"], origin: Float[Tensor, "*b 1 3"], first: int = 0) -> Tensor:

@@ -45,7 +45,8 @@ from worldloom.occupancy.training.static_examples import path_picture
 from worldloom.ops import load_config, load_weights, weights_path
 
 EGO_SIZE = (4.1, 1.7, 1.6)
-OCCUPIED = 0.45  # a voxel that is likelier occupied than this is drawn
+OCCUPIED = 0.5  # a voxel that is likelier occupied than this is drawn
+SEEN = 0.05  # if it is likelier than this that anybody looks there; the best of 0.05 to 0.5 on validation towns
 _LOST = 3  # frames for which a user that is out of sight is believed to go on
 _STRIDE = 8  # columns of a coarse code: sides of what the network sees are multiples
 
@@ -256,7 +257,8 @@ class WorldModel:
         way = torch.cat([(invert(static.world_from_grid) @ here)[None], grid_from_ego])[:, :2, 3] - low[:2]
         picture = path_picture(way, (x, y), grid.voxel_size)
         memory = self.static.remember(symbols[None], picture[None])
-        return static.filled(window, self.static.decode(StaticCodes(), memory).labels(OCCUPIED)[0])
+        logits = self.static.decode(StaticCodes(), memory)
+        return static.filled(window, logits.labels(OCCUPIED)[0], logits.looked(SEEN)[0])
 
     def _batch(self, state: WorldState) -> tuple[TrafficBatch, list[int]]:
         here = state.world_from_ego[-1]
