@@ -124,7 +124,7 @@ def train_part(
         shlex.join(argv), run_folder(out, part), {**asdict(config), "parameters": _size(model), "seed": schedule.seed},
         _LIMITS,
     )  # fmt: skip
-    save_weights(out / PARTS[part].folder, model, config, card)
+    save_weights(out / PARTS[part].folder, model.bfloat16(), config, card)  # half the size; loaders widen them
     return out / PARTS[part].folder
 
 

@@ -7,14 +7,12 @@ Changed: widths, group norm, codes that follow the latents and restart where the
 
 from dataclasses import dataclass
 
-import torch
 from einops import rearrange
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from worldloom.geometry.occupancy import Occupancy
-from worldloom.occupancy.baselines.class_planes import ClassPlanes, Code, shown_labels
-from worldloom.ops import VQ, Attention, Quantized, VQConfig
+from worldloom.occupancy.baselines.vq_tokenizer import VQTokenizer
+from worldloom.ops import Attention
 
 STRIDE = 8  # frames, and columns along both sides, for each code
 
@@ -33,14 +31,13 @@ class OccSoraTokenizerConfig:
     code_width: int = 64
 
 
-class OccSoraTokenizer(nn.Module):
+class OccSoraTokenizer(VQTokenizer):
     """32 frames of 200 x 200 columns become 4 x 25 x 25 codes: 22.5 kbit."""
 
     def __init__(self, config: OccSoraTokenizerConfig) -> None:
-        super().__init__()
+        super().__init__(config.class_width, config.layers, config.num_codes, config.code_width)
         self.config = config
         first, second, third = config.widths
-        self.planes = ClassPlanes(config.class_width, config.layers)
         self.encoder = nn.Sequential(
             nn.Conv3d(self.planes.channels, first, 4, 2, 1), nn.ReLU(),
             nn.Conv3d(first, second, 4, 2, 1), nn.ReLU(),
@@ -49,7 +46,6 @@ class OccSoraTokenizer(nn.Module):
             *(_AxialBlock(third, config.bottleneck, config.heads) for _ in range(config.blocks)),
             nn.Conv3d(third, config.code_width, 1),
         )  # fmt: skip
-        self.quantizer = VQ(VQConfig(config.num_codes, config.code_width))
         self.decoder = nn.Sequential(
             nn.Conv3d(config.code_width, third, 1),
             *(_AxialBlock(third, config.bottleneck, config.heads) for _ in range(config.blocks)),
@@ -59,37 +55,12 @@ class OccSoraTokenizer(nn.Module):
         )  # fmt: skip
 
     def latents(self, labels: UInt8[Tensor, "b t x y z"]) -> Float[Tensor, "b s h w c"]:
-        """Before quantization. Frames and columns must come in multiples of STRIDE."""
         if any(n % STRIDE for n in labels.shape[1:4]):
             raise ValueError(f"expected frames and columns in multiples of {STRIDE}, got {tuple(labels.shape[1:4])}")
         return _channels_last(self.encoder(_channels_first(self.planes.fold(labels)))).float()
 
-    def quantize(self, latents: Float[Tensor, "b s h w c"], generator: torch.Generator | None = None) -> Quantized:
-        """Codes for latents; an untrained codebook hands latents through (see `initialise` of VQ)."""
-        if not self.quantizer.counts.any():
-            return Quantized(latents, latents.new_zeros(latents.shape[:-1], dtype=torch.int64), latents.new_zeros(()))
-        return self.quantizer(latents, generator)
-
     def reconstruct(self, codes: Float[Tensor, "b s h w c"]) -> Float[Tensor, "b t x y k"]:
-        """Folded planes; `self.planes` makes logits or labels of them."""
         return _channels_last(self.decoder(_channels_first(codes)))
-
-    @torch.no_grad()
-    def indices(self, labels: UInt8[Tensor, "b t x y z"]) -> Int64[Tensor, "b s h w"]:
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.quantizer(self.latents(labels)).indices
-
-    @torch.no_grad()
-    def labels(self, indices: Int64[Tensor, "b s h w"]) -> UInt8[Tensor, "b t x y z"]:
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.planes.unfold(self.reconstruct(self.quantizer.codes_from_indices(indices)))
-
-    def encode(self, clip: Occupancy) -> Code:
-        """A clip of a multiple of 8 frames."""
-        return Code(self.indices(shown_labels(clip)[None])[0], self.config.num_codes)
-
-    def decode(self, code: Code) -> UInt8[Tensor, "t x y z"]:
-        return self.labels(code.indices[None])[0]
 
 
 class _AxialBlock(nn.Module):

@@ -6,14 +6,12 @@ embedding. Changed: widths, and codes that follow the latents and restart where 
 
 from dataclasses import dataclass
 
-import torch
 from einops import rearrange
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from worldloom.geometry.occupancy import Occupancy
-from worldloom.occupancy.baselines.class_planes import ClassPlanes, Code, shown_labels
-from worldloom.ops import VQ, Attention, Quantized, VQConfig
+from worldloom.occupancy.baselines.vq_tokenizer import VQTokenizer
+from worldloom.ops import Attention
 
 STRIDE = 4  # columns along both sides for each code
 
@@ -30,21 +28,19 @@ class OccWorldTokenizerConfig:
     code_width: int = 64
 
 
-class OccWorldTokenizer(nn.Module):
+class OccWorldTokenizer(VQTokenizer):
     """A frame of 200 x 200 columns becomes 50 x 50 codes: 22.5 kbit."""
 
     def __init__(self, config: OccWorldTokenizerConfig) -> None:
-        super().__init__()
+        super().__init__(config.class_width, config.layers, config.num_codes, config.code_width)
         self.config = config
         fine, middle, coarse = config.widths
-        self.planes = ClassPlanes(config.class_width, config.layers)
         self.encoder = nn.Sequential(
             nn.Conv2d(self.planes.channels, fine, 3, padding=1), _Residual(fine),
             nn.Conv2d(fine, middle, 4, 2, 1), *(_Residual(middle) for _ in range(config.blocks)),
             nn.Conv2d(middle, coarse, 4, 2, 1), *(_Residual(coarse) for _ in range(config.blocks)),
             _PlaneAttention(coarse), nn.Conv2d(coarse, config.code_width, 1),
         )  # fmt: skip
-        self.quantizer = VQ(VQConfig(config.num_codes, config.code_width))
         self.decoder = nn.Sequential(
             nn.Conv2d(config.code_width, coarse, 3, padding=1), _PlaneAttention(coarse),
             *(_Residual(coarse) for _ in range(config.blocks)), nn.ConvTranspose2d(coarse, middle, 4, 2, 1),
@@ -53,38 +49,13 @@ class OccWorldTokenizer(nn.Module):
         )  # fmt: skip
 
     def latents(self, labels: UInt8[Tensor, "b t x y z"]) -> Float[Tensor, "b t h w c"]:
-        """Before quantization. Columns must come in multiples of STRIDE."""
         if any(n % STRIDE for n in labels.shape[2:4]):
             raise ValueError(f"expected columns in multiples of {STRIDE}, got {tuple(labels.shape[2:4])}")
         planes = self.planes.fold(labels).flatten(0, 1).movedim(-1, 1)
         return self.encoder(planes).movedim(1, -1).unflatten(0, labels.shape[:2]).float()
 
-    def quantize(self, latents: Float[Tensor, "b t h w c"], generator: torch.Generator | None = None) -> Quantized:
-        """Codes for latents; an untrained codebook hands latents through (see `initialise` of VQ)."""
-        if not self.quantizer.counts.any():
-            return Quantized(latents, latents.new_zeros(latents.shape[:-1], dtype=torch.int64), latents.new_zeros(()))
-        return self.quantizer(latents, generator)
-
     def reconstruct(self, codes: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t x y k"]:
-        """Folded planes; `self.planes` makes logits or labels of them."""
         return self.decoder(codes.flatten(0, 1).movedim(-1, 1)).movedim(1, -1).unflatten(0, codes.shape[:2])
-
-    @torch.no_grad()
-    def indices(self, labels: UInt8[Tensor, "b t x y z"]) -> Int64[Tensor, "b t h w"]:
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.quantizer(self.latents(labels)).indices
-
-    @torch.no_grad()
-    def labels(self, indices: Int64[Tensor, "b t h w"]) -> UInt8[Tensor, "b t x y z"]:
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.planes.unfold(self.reconstruct(self.quantizer.codes_from_indices(indices)))
-
-    def encode(self, clip: Occupancy) -> Code:
-        """A clip of any length, each frame by itself."""
-        return Code(self.indices(shown_labels(clip)[None])[0], self.config.num_codes)
-
-    def decode(self, code: Code) -> UInt8[Tensor, "t x y z"]:
-        return self.labels(code.indices[None])[0]
 
 
 class _Residual(nn.Module):

@@ -16,11 +16,13 @@ from worldloom.occupancy.baselines.class_planes import asked_voxels, reconstruct
 from worldloom.occupancy.baselines.clip_windows import LabelCrop, draw_crop, long_enough
 from worldloom.occupancy.baselines.occsora_tokenizer import OccSoraTokenizer, OccSoraTokenizerConfig
 from worldloom.occupancy.baselines.occworld_tokenizer import OccWorldTokenizer, OccWorldTokenizerConfig
+from worldloom.occupancy.baselines.vq_tokenizer import VQTokenizer
 from worldloom.occupancy.metrics import SemanticScore, score_forecast
+from worldloom.occupancy.training.class_weights import class_weights
 from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.ops import codebook_use
 
-T = TypeVar("T", OccSoraTokenizer, OccWorldTokenizer)
+T = TypeVar("T", bound=VQTokenizer)
 SMALL = (2, 6, 7, 8)  # bicycle, motorcycle, pedestrian, cone
 
 
@@ -77,7 +79,7 @@ def _train(
     if not files or not validation:
         raise InputError(f"expected clips to train on and to check with, got {len(files)}, {len(validation)}")
     files, validation = long_enough(files, training.frames), long_enough(validation, training.frames)
-    weights = class_weights(files) if training.class_weights else None
+    weights = class_weights(_label_counts(files)) if training.class_weights else None
 
     def loss_of(step: int, dice: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
         draw = Random(int(torch.randint(2**62, (1,), generator=dice)))
@@ -87,7 +89,7 @@ def _train(
         return tokenizer_loss(model, _stacked(crops), training, dice, weights)
 
     def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, (OccSoraTokenizer, OccWorldTokenizer))
+        assert isinstance(average, VQTokenizer)
         clips = [load_clip(path)[: training.frames] for path in validation]
         return validate_tokenizer(average, clips) if step > training.continuous else {}
 
@@ -97,7 +99,7 @@ def _train(
 
 
 def tokenizer_loss(
-    model: OccSoraTokenizer | OccWorldTokenizer,
+    model: VQTokenizer,
     crop: LabelCrop,
     training: TokenizerTraining,
     dice: torch.Generator,
@@ -116,7 +118,7 @@ def tokenizer_loss(
 
 @torch.no_grad()
 def _fill_codebook(
-    model: OccSoraTokenizer | OccWorldTokenizer,
+    model: VQTokenizer,
     files: Sequence[Path],
     training: TokenizerTraining,
     draw: Random,
@@ -124,7 +126,7 @@ def _fill_codebook(
 ) -> None:
     """Set the codes to centres of latents; gather some thirty for each code, or what 64 draws give."""
     latents: list[Tensor] = []
-    wanted = 32 * model.config.num_codes
+    wanted = 32 * model.quantizer.config.size
     while sum(map(len, latents)) < wanted and len(latents) < 64:
         crop = _stacked([draw_crop(files, training.frames, training.columns, draw)])
         with torch.autocast("cpu", torch.bfloat16):
@@ -134,7 +136,7 @@ def _fill_codebook(
 
 
 @torch.no_grad()
-def validate_tokenizer(model: OccSoraTokenizer | OccWorldTokenizer, clips: Sequence[Occupancy]) -> dict[str, float]:
+def validate_tokenizer(model: VQTokenizer, clips: Sequence[Occupancy]) -> dict[str, float]:
     """mIoU, IoU and the worst of the small classes in percent where somebody looked, bits a clip, codes in use."""
     score: SemanticScore | None = None
     codes = []
@@ -145,7 +147,7 @@ def validate_tokenizer(model: OccSoraTokenizer | OccWorldTokenizer, clips: Seque
         score = one if score is None else score + one
     assert score is not None
     small = score.iou()[0, list(SMALL)]
-    use = codebook_use(torch.cat([code.indices.flatten() for code in codes]), model.config.num_codes)
+    use = codebook_use(torch.cat([code.indices.flatten() for code in codes]), model.quantizer.config.size)
     figures = {
         "miou": 100 * score.miou().item(), "iou": 100 * score.group_iou().item(),
         "kbit": sum(code.bits for code in codes) / len(codes) / 1000, "perplexity": use.perplexity,
@@ -155,13 +157,13 @@ def validate_tokenizer(model: OccSoraTokenizer | OccWorldTokenizer, clips: Seque
     return figures
 
 
-def class_weights(files: Sequence[Path], most: int = 40) -> Tensor:
-    """(f_max / f_c)^(1/3) of the observed voxels, as DynamicCity weighs classes (Bian et al. 2025), at most 10."""
+def _label_counts(files: Sequence[Path], most: int = 40) -> Tensor:
+    """Observed voxels of each class in some of the clips."""
     counts = torch.ones(len(OCC3D_CLASSES))
     for path in files[:: max(1, len(files) // most)]:
         clip = load_clip(path)
         counts += torch.bincount(clip.labels[clip.observed].long(), minlength=len(counts))
-    return (counts.max() / counts).pow(1 / 3).clamp(max=10.0)
+    return counts
 
 
 def _stacked(crops: Sequence[LabelCrop]) -> LabelCrop:

@@ -19,6 +19,7 @@ from worldloom.occupancy.static_tokenizer import (
     static_loss,
     symbols_of,
 )
+from worldloom.occupancy.training.class_weights import class_weights
 from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.occupancy.training.static_examples import StaticCrop, StaticScene, load_static_scene, random_crop
 
@@ -48,7 +49,7 @@ def train_static(
     torch.manual_seed(training.schedule.seed)
     model = StaticTokenizer(config).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     worlds = [load_static_scene(path) for path in scenes]
-    weights = class_weights(worlds)
+    weights = class_weights(_label_counts(worlds))
     checked = [load_static_scene(path) for path in validation]
 
     def loss_of(step: int, dice: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
@@ -72,13 +73,12 @@ def train_static(
     return average
 
 
-def class_weights(worlds: Sequence[StaticScene]) -> Tensor:
-    """(f_max / f_c)^(1/3) of each of STATIC, as DynamicCity weighs classes (Bian et al. 2025), at most 10."""
+def _label_counts(worlds: Sequence[StaticScene]) -> Tensor:
+    """Observed voxels of each of STATIC."""
     counts = torch.ones(len(OCC3D_CLASSES))
     for world in worlds:
         counts += torch.bincount(torch.from_numpy(world.labels).long(), minlength=len(OCC3D_CLASSES))
-    counts = counts[list(STATIC)]
-    return (counts.max() / counts).pow(1 / 3).clamp(max=10.0)
+    return counts[list(STATIC)]
 
 
 def _loss(
