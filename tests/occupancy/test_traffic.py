@@ -10,6 +10,7 @@ from worldloom.occupancy.traffic import (
     TrafficBatch,
     TrafficConfig,
     TrafficNet,
+    expected_motions,
     motions_from_poses,
     poses_from_motions,
 )
@@ -123,3 +124,30 @@ def test_modes_say_what_they_need() -> None:
         draw_motions(net, batch, mode="inverse")
     with pytest.raises(ValueError, match="expected mode forward, policy"):
         draw_motions(net, batch, mode="dream")
+
+
+def walking(speed: float) -> TrafficBatch:
+    """The ego stands; one user comes from behind a corner at an angle of 90 degrees; another is there only now."""
+    batch = random_batch(1, 3)
+    history = torch.zeros(1, 3, HISTORY, 3)
+    history[0, 1, :, 1] = 4.0 + 0.5 * speed * torch.arange(1 - HISTORY, 1)
+    history[0, 1, :, 2] = math.pi / 2
+    history[0, 2] = 9.0
+    present = torch.ones(1, 3, HISTORY, dtype=torch.bool)
+    present[0, 2, :-1] = False
+    return batch._replace(history=history, present=present)
+
+
+def test_everybody_is_expected_to_go_on_as_before() -> None:
+    mean, spread = expected_motions(walking(2.5))
+    assert torch.allclose(mean[0, :, 0], torch.tensor([[0.0, 0, 0], [0.5, 0, 0], [0, 0, 0]]), atol=1e-6)
+    assert torch.allclose(spread[0, 0, 0], torch.tensor([0.1, 0.1, 0.1]))
+    assert torch.allclose(spread[0, 1, 0], torch.tensor([0.25, 0.25, 0.35]))
+
+
+def test_a_net_that_has_learned_nothing_lets_everybody_go_on() -> None:
+    batch = walking(2.5)
+    motions, _ = draw_motions(TrafficNet(TINY).eval(), batch, mode="joint", steps=3)
+    poses = poses_from_motions(motions, batch.history[:, :, -1:])
+    assert torch.allclose(poses[0, 1, :, 1], 4 + 1.25 * torch.arange(1, 5), atol=1e-4)
+    assert torch.allclose(poses[0, 2, :, :2], torch.full((4, 2), 9.0), atol=1e-4)

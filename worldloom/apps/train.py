@@ -49,7 +49,7 @@ PRESETS = {
         CodePriorConfig(),
         PriorTraining(Schedule(2000, learning_rate=2e-3, check_every=500, ema=0.995)),
         TrafficConfig(blocks=4, max_users=24),
-        TrafficTraining(Schedule(2000, learning_rate=5e-4, check_every=500, ema=0.998), batch=8),
+        TrafficTraining(Schedule(1200, learning_rate=8e-4, check_every=300, ema=0.995), batch=8),
     ),
     "base": Preset(
         StaticTokenizerConfig((128, 256, 512, 768), encoder_blocks=2, decoder_blocks=3),

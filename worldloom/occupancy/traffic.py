@@ -89,7 +89,8 @@ class TrafficNet(nn.Module):
         """
         Args:
             motions: of `motions_from_poses`, noisy.
-            level: noise of each, 0 (none) … 1 (nothing but noise): x = (1 - level) x0 + level noise.
+            level: noise of each, 0 (none) … 1 (nothing but noise): x = (1 - level) x0 + level noise, where the noise
+                is that of `expected_motions`.
         Returns:
             motions without noise, and logits of the risks of the ego's path up to each frame.
         """
@@ -127,8 +128,8 @@ class TrafficNet(nn.Module):
                 context = tokens[:, None].expand(-1, HISTORY + f, -1, -1)
                 x = between(swapped, swapped_cond, mask=among, context=context).transpose(1, 2)
         x, cond = x[:, :, HISTORY:], cond[:, :, HISTORY:]
-        guess = _kept_velocity(past, batch.present)[:, :, None] + self.out(x, cond).float()
-        return guess, self.risk(x[:, 0], cond[:, 0]).float()
+        mean, spread = expected_motions(batch)
+        return mean + spread * self.out(x, cond).float(), self.risk(x[:, 0], cond[:, 0]).float()
 
 
 class _Map(NamedTuple):
@@ -174,9 +175,17 @@ class _MapNet(nn.Module):
         return torch.cat(read, 1).permute(0, 2, 3, 1)
 
 
-def _kept_velocity(past: Float[Tensor, "b m h 3"], present: Bool[Tensor, "b m h"]) -> Float[Tensor, "b m 3"]:
-    """The motion of who keeps the velocity of the last half second, which is what the network corrects."""
-    return -past[:, :, -2] * present[:, :, -2, None] * past.new_tensor([1.0, 1.0, 0.0])
+def expected_motions(batch: TrafficBatch) -> tuple[Float[Tensor, "b m 1 3"], Float[Tensor, "b m 1 3"]]:
+    """What is expected of each user before the network has looked, and how far from it the truth may be.
+
+    It keeps the velocity of the last half second, and strays the farther the faster it is. Noise is drawn from this
+    expectation and the network corrects it in its measure, so that who stands is told to a few centimetres.
+    """
+    past = motions_from_poses(batch.history, batch.history[:, :, -1:])
+    velocity = -past[:, :, -2:-1, :2] * batch.present[:, :, -2:-1, None]
+    speed = velocity.norm(dim=-1, keepdim=True)
+    spread = torch.cat([(0.1 + 0.3 * speed).expand_as(velocity), 0.1 + 0.5 * speed.clamp(max=1.0)], -1)
+    return F.pad(velocity, (0, 1)), spread
 
 
 def motions_from_poses(poses: Float[Tensor, "*b t 3"], origin: Float[Tensor, "*b 1 3"], first: int = 0) -> Tensor:

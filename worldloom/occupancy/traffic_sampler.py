@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldloom.occupancy.traffic import TrafficBatch, TrafficNet
+from worldloom.occupancy.traffic import TrafficBatch, TrafficNet, expected_motions
 
 
 @torch.no_grad()
@@ -35,7 +35,8 @@ def draw_motions(
         raise ValueError(f"expected mode {', '.join(known)}, got {mode!r}")
     ego_kind, others_kind = known[mode]
     b, m, f = *batch.labels.shape, model.config.future
-    noise = torch.randn(b, m, f, 3, generator=generator)
+    mean, spread = expected_motions(batch)
+    noise = mean + spread * torch.randn(b, m, f, 3, generator=generator)
     x = noise.clone()
     if ego_kind == 0:
         if ego is None:

@@ -46,7 +46,7 @@ from worldloom.ops import load_config, load_weights, weights_path
 
 EGO_SIZE = (4.1, 1.7, 1.6)
 OCCUPIED = 0.5  # a voxel that is likelier occupied than this is drawn
-SEEN = 0.05  # if it is likelier than this that anybody looks there; the best of 0.05 to 0.5 on validation towns
+SEEN = 0.05  # if it is likelier than this that anybody looks there; below it nothing was learned
 _LOST = 3  # frames for which a user that is out of sight is believed to go on
 _STRIDE = 8  # columns of a coarse code: sides of what the network sees are multiples
 

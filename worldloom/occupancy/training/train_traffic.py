@@ -15,6 +15,7 @@ from worldloom.occupancy.traffic import (
     TrafficBatch,
     TrafficConfig,
     TrafficNet,
+    expected_motions,
     motions_from_poses,
     poses_from_motions,
 )
@@ -42,7 +43,7 @@ class TrafficTraining:
     batch: int = 8
     context_noise: float = CONTEXT_NOISE
     motion_weight: float = 1.0  # how much more those who move count (Vista's dynamics loss)
-    risk_weight: float = 0.1
+    risk_weight: float = 0.3
 
 
 def train_traffic(
@@ -108,23 +109,25 @@ def traffic_loss(
     b, m, f, _ = truth.shape
     question = torch.multinomial(torch.tensor([share for share, _, _ in _QUESTIONS]), b, True, generator=dice)
     level = _levels(question, m, f, dice)
-    noise = torch.randn(truth.shape, generator=dice)
-    noisy = (1 - level[..., None]) * torch.where(valid[..., None], truth, 0) + level[..., None] * noise
-    # Where the truth is not known the network is shown nothing but noise, and not asked.
-    level = torch.where(valid, level, 1.0)
-    noisy = torch.where(valid[..., None], noisy, noise)
     blur = training.context_noise * torch.rand(b, 1, 1, 1, generator=dice)
     wobble = torch.randn(batch.history.shape, generator=dice) * blur * torch.tensor([1.0, 1.0, 0.05])
     history = batch.history + torch.where(batch.present[..., None], wobble, 0)
     history[:, 0] = batch.history[:, 0]  # the ego knows where it was
     history[:, :, -1] = batch.history[:, :, -1]  # the present is the origin of motions
+    batch = batch._replace(history=history)
+    mean, spread = expected_motions(batch)
+    noise = mean + spread * torch.randn(truth.shape, generator=dice)
+    noisy = (1 - level[..., None]) * torch.where(valid[..., None], truth, 0) + level[..., None] * noise
+    # Where the truth is not known the network is shown nothing but noise, and not asked.
+    level = torch.where(valid, level, 1.0)
+    noisy = torch.where(valid[..., None], noisy, noise)
     with torch.autocast("cpu", torch.bfloat16):
-        guess, risk = model(batch._replace(history=history), noisy, level)
+        guess, risk = model(batch, noisy, level)
     moving = truth[..., :2].norm(dim=-1).clamp(max=1.0)
     weight = valid * (level > 0) * (0.3 + training.motion_weight * moving) / (level**2 + 0.05)
-    error = (guess - truth).square().sum(-1)
-    mean = weight.sum((1, 2)).clamp(min=1e-3)
-    drawn = ((error * weight).sum((1, 2)) / mean * (weight.sum((1, 2)) > 0)).mean()
+    error = F.smooth_l1_loss(guess / spread, truth / spread, reduction="none").sum(-1)
+    total = weight.sum((1, 2)).clamp(min=1e-3)
+    drawn = ((error * weight).sum((1, 2)) / total * (weight.sum((1, 2)) > 0)).mean()
     given = (question == 0) | (question == 5)
     true_risk = torch.stack([examples.collision[:, :f], examples.off_road[:, :f]], -1).float()
     asked = (given[:, None] & examples.ego_valid[:, :f])[..., None].expand_as(true_risk)
