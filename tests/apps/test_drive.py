@@ -32,6 +32,7 @@ FILES = (
     "perspective.mp4",
     "preview.png",
     "report.json",
+    "risk.json",
 )
 
 
@@ -164,7 +165,7 @@ def test_a_folder_without_poses_uses_its_last_frame_and_says_so(
     for labels in scene.glob("*/labels.npz"):
         (bare / labels.parent.name).mkdir(parents=True)
         (bare / labels.parent.name / "labels.npz").write_bytes(labels.read_bytes())
-    result = make_drive(bare, tmp_path / "out", path="stop", speed=0.0, num_past=2, horizon=1)
+    result = make_drive(bare, tmp_path / "out", path="stop", speed=0.0, num_past=2, horizon=1, model="copy-warp")
     assert result.report["metrics"] is None
     assert any("no poses" in warning for warning in result.report["warnings"])
     assert "no poses" in capfd.readouterr().err
@@ -275,7 +276,7 @@ def test_a_world_model_drives_by_itself(street_clip: Path, untrained: Path, tmp_
         ({"steps": 0}, "expected 1 to 64 steps, got 0"),
         ({"guidance": -1.0}, "expected a guidance of 0 to 20, got -1"),
         ({"model": "copy-warp", "num_futures": 2}, "copy-warp makes one future along a given path"),
-        ({"model": "nowhere"}, "no weights called 'nowhere-static'"),
+        ({"model": "nowhere"}, "no weights called 'nowhere': expected a folder with static"),
     ],
 )
 def test_what_a_world_model_cannot_do_is_said(street_clip: Path, tmp_path: Path, asked: dict, message: str) -> None:

@@ -23,12 +23,12 @@ def model() -> WorldModel:
     traffic = TrafficNet(TRAFFIC_TINY)
     for parameter in traffic.parameters():  # gates and last layers are zero before training: nobody would move
         if not bool(parameter.any()):
-            torch.nn.init.normal_(parameter, std=0.05)
+            torch.nn.init.normal_(parameter, std=0.1)
     return WorldModel(StaticTokenizer(STATIC_TINY), traffic)
 
 
-def past_and_future(frames: int = 6) -> tuple:
-    clip = straight_street(3 + frames, users=((CAR, 12, 2, 0.0),))
+def past_and_future(frames: int = 6, speed: float = 0.0) -> tuple:
+    clip = straight_street(3 + frames, users=((CAR, 12, 2, speed),))
     return clip[:3], clip[3:], EgoPath(clip.world_from_ego[3:], 0.5)
 
 
@@ -70,7 +70,7 @@ def test_calls_are_pure(model: WorldModel) -> None:
 
 
 def test_futures_differ_by_seed_and_number(model: WorldModel) -> None:
-    past, _, path = past_and_future()
+    past, _, path = past_and_future(speed=10.0)
     a = model.generate(past, path, num_futures=2, seed=3)
     b = model.generate(past, path, num_futures=1, seed=3)
     assert torch.equal(a.occupancy[0].labels, b.occupancy[0].labels)
@@ -78,6 +78,13 @@ def test_futures_differ_by_seed_and_number(model: WorldModel) -> None:
     assert float(a.uncertainty().max()) > 0
     assert a.risk.shape == (2, 6, 2)
     assert bool((a.risk.diff(dim=1) >= 0).all())
+
+
+def test_who_stands_and_hardly_moves_stands(model: WorldModel) -> None:
+    past, _, path = past_and_future()
+    (before,) = model.observe(past).tracks
+    state, _ = model.step(model.observe(past), path[:4], torch.Generator().manual_seed(0))
+    assert torch.equal(state.tracks[0].world_from_object[-1], before.world_from_object[-1].double())
 
 
 def test_a_path_of_its_own(model: WorldModel) -> None:

@@ -48,6 +48,8 @@ EGO_SIZE = (4.1, 1.7, 1.6)
 OCCUPIED = 0.5  # a voxel that is likelier occupied than this is drawn
 SEEN = 0.05  # if it is likelier than this that anybody looks there; below it nothing was learned
 _LOST = 3  # frames for which a user that is out of sight is believed to go on
+_STOOD = 0.15  # metres in a frame
+_STARTS = 1.5  # metres in a chunk that a user has to go to have started
 _STRIDE = 8  # columns of a coarse code: sides of what the network sees are multiples
 
 
@@ -290,7 +292,8 @@ class WorldModel:
                 flat = here @ _lifted(poses[rows[i]])
                 # The step from the present, so that the height and tilt of the user stay its own.
                 now = here @ _lifted(plane_poses(invert(here) @ last))
-                future = (flat @ invert(now)) @ last
+                if not _stands(track, flat):
+                    future = (flat @ invert(now)) @ last
             moved.append(
                 replace(
                     track,
@@ -335,6 +338,13 @@ def _continued(track: Track) -> Track:
         poses[seen[-1] + 1 + i, :3, 3] += (i + 1) * way
     present[seen[-1] :] = True
     return replace(track, world_from_object=poses, present=present)
+
+
+def _stands(track: Track, future: Float[Tensor, "f 4 4"]) -> bool:
+    """Whether a user that stood is drawn no farther than the sampler errs: then it still stands."""
+    poses = track.world_from_object[-2:].double()
+    stood = bool(track.present[-2:].all()) and float((poses[-1] - poses[0])[:3, 3].norm()) < _STOOD
+    return stood and float((future[-1] - poses[-1])[:2, 3].norm()) < _STARTS
 
 
 def _lifted(poses: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 4 4"]:

@@ -29,15 +29,14 @@ def planner_rows(towns: Sequence[int], model: WorldModel, quick: bool) -> list[R
         "planner on exact boxes": constant_velocity_planner(),
     }
     episodes: dict[str, list[Episode]] = {name: [] for name in drivers}
-    lost = 0
+    lost, seconds = 0, 5.0 if quick else _SECONDS
     for town_seed in towns[: 1 if quick else None]:
         town = make_town(town_seed)
         voxelizer = Voxelizer(town)
         for seed in range(1 if quick else 2):
             try:
                 done = [
-                    drive_closed_loop(town, driver, 5.0 if quick else _SECONDS, seed, voxelizer=voxelizer)
-                    for driver in drivers.values()
+                    drive_closed_loop(town, driver, seconds, seed, voxelizer=voxelizer) for driver in drivers.values()
                 ]
             except (InputError, SumoError):  # an ego that begins on no lane, or a simulator that died
                 lost += 1
@@ -46,7 +45,7 @@ def planner_rows(towns: Sequence[int], model: WorldModel, quick: bool) -> list[R
                 episodes[name].append(episode)
     if not episodes["model"]:
         return []
-    note = f"{len(episodes['model'])} drives of {_SECONDS:g} s, {lost} not driven; cross-entropy method"
+    note = f"{len(episodes['model'])} drives of {seconds:g} s, {lost} not driven; cross-entropy method"
     crashed = {name: 100 * statistics.mean(bool(e.collisions) for e in done) for name, done in episodes.items()}
     made = {name: 100 * statistics.mean(e.completion for e in done) for name, done in episodes.items()}
     score = {name: 100 * statistics.mean(e.pdms for e in done) for name, done in episodes.items()}

@@ -32,7 +32,7 @@ _COUNTED = 500  # voxels of a class below which its share says nothing
 def rollout_rows(logged: Sequence[DrivingClip], model: WorldModel, quick: bool) -> list[Row]:
     """Agreement of revisited places, the worst class volume, and the half-life of the forecast's lead."""
     clips = [clip.occupancy for clip in logged if len(clip.occupancy) >= _PAST + _LEG]
-    return [*_revisit_rows(clips[: 1 if quick else 4], model), _half_life_row(clips[: 1 if quick else 8], model)]
+    return [*_revisit_rows(clips[: 1 if quick else 3], model), _half_life_row(clips[: 1 if quick else 8], model)]
 
 
 def _revisit_rows(clips: Sequence[Occupancy], model: WorldModel) -> list[Row]:
