@@ -10,7 +10,7 @@ import torch
 from worldloom.apps import drive
 from worldloom.apps.drive import make_drive
 from worldloom.errors import InputError
-from worldloom.geometry import OCC3D_CLASSES, OCC3D_GRID, EgoPath, Occupancy
+from worldloom.geometry import MOVERS, OCC3D_CLASSES, OCC3D_GRID, STATIC, EgoPath, Occupancy, among
 from worldloom.geometry.io import (
     load_clip,
     load_ego_path,
@@ -206,7 +206,7 @@ def test_real_label_along_real_paths(test_data: Path, tmp_path: Path) -> None:
     scene = test_data / "occ3d/gts/scene-unknown"
     past = load_occ3d_scene(scene, "lidar")
     for i, path in enumerate(sorted((test_data / "ego_paths").glob("*.npz"))):
-        result = make_drive(scene, tmp_path / f"real{i}", path=str(path), horizon=4)
+        result = make_drive(scene, tmp_path / f"real{i}", path=str(path), horizon=4, model="copy-warp")
         future: Occupancy = load_clip(result.folder / "future.npz")
         assert result.report["metrics"] is None
         assert np.isfinite(result.report["path"]["metres"])
@@ -214,6 +214,13 @@ def test_real_label_along_real_paths(test_data: Path, tmp_path: Path) -> None:
         share = (future.labels != 17).sum() / (4 * (past.labels != 17).sum())
         assert 0.6 < share < 1
         assert ((future.labels[-1] == 11).any(2) & (future.labels[-1] == 15).any(2)).sum() < 200
+        # The model makes more of it, but does not touch what was seen of the static world.
+        learned = load_clip(
+            make_drive(scene, tmp_path / f"learned{i}", path=str(path), horizon=4).folder / "future.npz"
+        )
+        seen = future.observed & among(future.labels, STATIC) & ~among(learned.labels, MOVERS)
+        assert (learned.labels == future.labels)[seen].float().mean() > 0.98
+        assert (learned.labels == 11).sum() > 1.5 * (future.labels == 11).sum()  # a sparse label's road is closed
 
 
 def test_the_published_protocol_trusts_all_labels_of_the_past_and_ours_only_what_was_seen(
