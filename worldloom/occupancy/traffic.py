@@ -179,7 +179,7 @@ def expected_motions(batch: TrafficBatch) -> tuple[Float[Tensor, "b m 1 3"], Flo
     """What is expected of each user before the network has looked, and how far from it the truth may be.
 
     It keeps the velocity of the last half second, and strays the farther the faster it is. Noise is drawn from this
-    expectation and the network corrects it in its measure, so that who stands is told to a few centimetres.
+    expectation, and the network corrects it in its measure.
     """
     past = motions_from_poses(batch.history, batch.history[:, :, -1:])
     velocity = -past[:, :, -2:-1, :2] * batch.present[:, :, -2:-1, None]

@@ -46,7 +46,7 @@ from worldloom.ops import load_config, load_weights, weights_path
 
 EGO_SIZE = (4.1, 1.7, 1.6)
 OCCUPIED = 0.5  # a voxel that is likelier occupied than this is drawn
-SEEN = 0.05  # if it is likelier than this that anybody looks there; below it nothing was learned
+SEEN = 0.05  # if it is likelier than this that anybody looks there; lower scores better, and draws lids over streets
 _LOST = 3  # frames for which a user that is out of sight is believed to go on
 _STOOD = 0.15  # metres in a frame
 _STARTS = 1.5  # metres in a chunk that a user has to go to have started

@@ -17,13 +17,12 @@ from worldloom.occupancy.baselines.clip_windows import LabelCrop, draw_crop, lon
 from worldloom.occupancy.baselines.occsora_tokenizer import OccSoraTokenizer, OccSoraTokenizerConfig
 from worldloom.occupancy.baselines.occworld_tokenizer import OccWorldTokenizer, OccWorldTokenizerConfig
 from worldloom.occupancy.baselines.vq_tokenizer import VQTokenizer
-from worldloom.occupancy.metrics import SemanticScore, score_forecast
+from worldloom.occupancy.metrics import SMALL, SemanticScore, score_forecast
 from worldloom.occupancy.training.class_weights import class_weights
 from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.ops import codebook_use
 
 T = TypeVar("T", bound=VQTokenizer)
-SMALL = (2, 6, 7, 8)  # bicycle, motorcycle, pedestrian, cone
 
 
 @dataclass(frozen=True)

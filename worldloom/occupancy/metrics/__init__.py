@@ -45,7 +45,7 @@ from worldloom.occupancy.metrics.frechet import (
     split_halves,
     temporal_consistency,
 )
-from worldloom.occupancy.metrics.groups import OBSTACLES, RARE, VRU
+from worldloom.occupancy.metrics.groups import OBSTACLES, RARE, SMALL, VRU
 from worldloom.occupancy.metrics.manoeuvre import (
     MANOEUVRES,
     ManoeuvreScore,
@@ -88,6 +88,7 @@ __all__ = [
     "OBSTACLES",
     "RARE",
     "RULES",
+    "SMALL",
     "STANDING",
     "STATIC",
     "VRU",

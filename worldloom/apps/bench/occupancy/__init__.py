@@ -16,12 +16,12 @@ from worldloom.occupancy.world_model import WorldModel
 from worldloom.synth.dataset.clips import load_driving_clip
 from worldloom.synth.dataset.training_clips import write_clips
 
-_SEEN = 2  # test towns that were looked at while the planner was built
+_LOOKED_AT = 2  # test towns that were looked at while the planner was built
 
 
 def run(quick: bool) -> list[Row]:
     """Forecasts, codes, following, risk, long roll-outs and the planner. Without weights only floors are printed."""
-    towns = TOWN_SPLITS["test"][_SEEN:][: 1 if quick else 3]
+    towns = TOWN_SPLITS["test"][_LOOKED_AT:][: 1 if quick else 3]
     with tempfile.TemporaryDirectory() as folder:
         for _ in write_clips(towns, Path(folder), 1 if quick else 2, num_alternatives=1 if quick else 2):
             pass

@@ -128,5 +128,5 @@ def _ade(future: Occupancy, path: EgoPath) -> float:
 
 
 def _from_start(path: EgoPath) -> EgoPath:
-    start = path.world_from_ego[:1].double().inverse()
-    return EgoPath(start @ path.world_from_ego.double(), path.dt)
+    poses = path.world_from_ego.double()
+    return EgoPath(invert(poses[:1]) @ poses, path.dt)
