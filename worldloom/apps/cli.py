@@ -229,12 +229,17 @@ def clips(
     alternatives: Annotated[
         int, typer.Option(help="Of each drive: the same world under other actions of the ego, half of them risky.")
     ] = 1,
+    log_seconds: Annotated[
+        float, typer.Option(help="Also everybody's traffic in each town for so long, without labels: cheap, and rich.")
+    ] = 300.0,
     num_workers: Workers = None,
 ) -> None:
     """Drives through many towns as small files to train on: labels, masks, boxes, path and risk."""
     from worldloom.apps.train import make_clips
 
-    make_clips(out, seeds=seeds, scenes=scenes, alternatives=alternatives, num_workers=num_workers)
+    make_clips(
+        out, seeds=seeds, scenes=scenes, alternatives=alternatives, log_seconds=log_seconds, num_workers=num_workers
+    )
     after = f"worldloom train tokenizer --data {shlex.quote(str(out))} --out MODEL"
     typer.echo(f"{out} is ready; train with: {after}")
 
