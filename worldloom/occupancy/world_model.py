@@ -50,8 +50,8 @@ OCCUPIED = 0.5  # a voxel that is likelier occupied than this is drawn
 SEEN = 0.05  # if it is likelier than this that anybody looks there; lower scores better, and draws lids over streets
 _SETTLED = 28.0  # metres around the ego's way
 _LOST = 3  # frames for which a user that is out of sight is believed to go on
-_STOOD = 0.15  # metres in a frame
-_STARTS = 1.5  # metres in a chunk that a user has to go to have started
+_STOOD = 0.25  # metres in a frame, the median of the last ones
+_STARTS = 4.0  # metres in a chunk that a user has to go to have started
 _STRIDE = 8  # columns of a coarse code: sides of what the network sees are multiples
 
 
@@ -356,10 +356,16 @@ def _continued(track: Track) -> Track:
 
 
 def _stands(track: Track, future: Float[Tensor, "f 4 4"]) -> bool:
-    """Whether a user that stood is drawn no farther than the sampler errs: then it still stands."""
-    poses = track.world_from_object[-2:].double()
-    stood = bool(track.present[-2:].all()) and float((poses[-1] - poses[0])[:3, 3].norm()) < _STOOD
-    return stood and float((future[-1] - poses[-1])[:2, 3].norm()) < _STARTS
+    """Whether a user that stood is drawn no farther than the sampler errs: then it still stands.
+
+    In towns kept for choosing, 8 to 17 of 100 that stood so go more than two metres in three seconds, and to leave all
+    of them where they are errs less (0.7 to 1.0 m) than to believe what is drawn (1.2 to 1.6 m).
+    """
+    there = track.present[-HISTORY:]
+    places = track.world_from_object[-HISTORY:, :2, 3].double()
+    steps = places.diff(dim=0).norm(dim=-1)[there[1:] & there[:-1]]
+    stood = len(steps) > 1 and float(steps.median()) < _STOOD
+    return stood and float((future[-1] - track.world_from_object[-1].double())[:2, 3].norm()) < _STARTS
 
 
 def _lifted(poses: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 4 4"]:
