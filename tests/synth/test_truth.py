@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from worldloom.errors import InputError
-from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, look_at, rotz
+from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, intrinsics, look_at, rotz
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.exposure import develop
+from worldloom.synth.light.pathtrace import path_trace
+from worldloom.synth.scene_files import _picture
 from worldloom.synth.shapes import box, ellipsoid, slab
 from worldloom.synth.skies.sky import Sky
 from worldloom.synth.truth import render_truth
@@ -177,6 +179,35 @@ def test_large_pictures_gather_light_coarsely_but_alike(monkeypatch: pytest.Monk
     coarse = render_truth(Caster(world(*things)), view, paths=64)
     assert torch.equal(fine.distance, coarse.distance)
     assert (fine.rgb - coarse.rgb).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_gathered_light_lies_where_it_belongs(shared: bool):
+    """Against traced paths, whose pixels cannot be shifted together: by less than a tenth of a pixel, in u and v."""
+    night = Sky((0.0, 0.0, 1.0), DARK, DARK, DARK)
+    lamp = Material("lamp", DARK, emission=(30.0, 30.0, 30.0))
+    chalk = Material("chalk", (0.5, 0.5, 0.5), roughness=1.0)
+    floor = Thing("floor", "floor", (slab((-9, -9, -1.1), (9, 9, 0), chalk),))
+    caster = Caster(world(floor, Thing("lamp", "lamp", (box((0.4, 0.4, 0.1), (1.8, 1.5, 0.8), lamp),)), sky=night))
+    camera = Camera(look_at(torch.tensor([0.0, 0, 2]), torch.zeros(3)), intrinsics(0.8, (40, 40)), (40, 40))
+    seen = render_truth(caster, camera, paths=64, shared_light=shared).rgb[0, 4:-4, 4:-4]
+    traced = develop(path_trace(caster, camera, 256), caster.world.exposure)[0]
+    along_v, along_u = (slope[4:-4, 4:-4] for slope in torch.gradient(traced))
+    slopes = torch.stack([along_u.flatten(), along_v.flatten()], -1)
+    assert slopes.abs().mean() > 0.003
+    shift = torch.linalg.lstsq(slopes, (seen - traced[4:-4, 4:-4]).flatten()[:, None]).solution
+    assert shift.abs().max() < 0.1
+
+
+def test_pictures_of_traced_paths_gather_no_other_light(monkeypatch: pytest.MonkeyPatch):
+    caster = Caster(world(Thing("floor", "floor", (slab((-5, -5, -1.1), (5, 5, -1), GREY),))))
+    view = PanoramaView(torch.zeros(3), 16)
+    quick = render_truth(caster, view, 3)
+    monkeypatch.setattr("worldloom.synth.truth._gathered", None)
+    traced = _picture(caster, view, 4, 3)
+    assert torch.equal(traced.rgb, develop(path_trace(caster, view, 4, 3), caster.world.exposure))
+    assert torch.equal(traced.distance, quick.distance)
+    assert torch.equal(traced.albedo, quick.albedo)
 
 
 def test_worlds_of_nothing_and_bad_input():

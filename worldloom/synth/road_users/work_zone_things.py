@@ -93,7 +93,7 @@ def _mesh_fence() -> list[Part]:
 
 
 def _board() -> list[Part]:
-    """A board on legs whose chevrons point to -y on both faces, with lamps on top: to the left of who meets its front."""
+    """A board on legs with lamps on top; chevrons on both faces point to -y, the left of those who meet its front."""
     parts: list[Part] = [slab((-0.3, y - 0.05, 0), (0.3, y + 0.05, 0.06), RUBBER) for y in (-0.6, 0.6)]
     parts += [slab((-0.03, y - 0.03, 0.05), (0.03, y + 0.03, 0.6), STEEL) for y in (-0.6, 0.6)]
     parts.append(slab((-0.02, -0.75, 0.45), (0.02, 0.75, 1.45), WHITE))
