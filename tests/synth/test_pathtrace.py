@@ -74,7 +74,7 @@ def test_cosine_law_of_the_sun(elevation: float):
 
 
 def test_penumbra_of_an_evenly_bright_disc():
-    """Half a radius of the sun into the shadow of an edge: a circular segment of (pi / 3 - sqrt(3) / 4) / pi is seen."""
+    """Half a radius of the sun into an edge's shadow, the segment that is seen is (pi / 3 - sqrt(3) / 4) / pi of it."""
     sky = replace(NIGHT, sun=(3.0, 3.0, 3.0))
     ground = Thing("ground", "floor", (plane(Material("m", (0.6, 0.6, 0.6), roughness=1.0)),))
     above = 50.0

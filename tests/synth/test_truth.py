@@ -2,16 +2,18 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, intrinsics, look_at, rotz
+from worldloom.geometry.io import image_size
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.exposure import develop
 from worldloom.synth.light.pathtrace import path_trace
-from worldloom.synth.scene_files import _picture
+from worldloom.synth.scene_files import SceneOptions, write_world
 from worldloom.synth.shapes import box, ellipsoid, slab
 from worldloom.synth.skies.sky import Sky
 from worldloom.synth.truth import render_truth
@@ -199,15 +201,19 @@ def test_gathered_light_lies_where_it_belongs(shared: bool):
     assert shift.abs().max() < 0.1
 
 
-def test_pictures_of_traced_paths_gather_no_other_light(monkeypatch: pytest.MonkeyPatch):
+def test_pictures_of_traced_paths_gather_no_other_light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     caster = Caster(world(Thing("floor", "floor", (slab((-5, -5, -1.1), (5, 5, -1), GREY),))))
     view = PanoramaView(torch.zeros(3), 16)
-    quick = render_truth(caster, view, 3)
+    quick, radiance = render_truth(caster, view, 3), path_trace(caster, view, 4, 3)
     monkeypatch.setattr("worldloom.synth.truth._gathered", None)
-    traced = _picture(caster, view, 4, 3)
-    assert torch.equal(traced.rgb, develop(path_trace(caster, view, 4, 3), caster.world.exposure))
+    traced = render_truth(caster, view, 3, radiance=radiance)
+    assert torch.equal(traced.rgb, develop(radiance, caster.world.exposure))
     assert torch.equal(traced.distance, quick.distance)
     assert torch.equal(traced.albedo, quick.albedo)
+    monkeypatch.setattr("worldloom.synth.scene_files.make_world", lambda kind, seed: caster.world)
+    options = SceneOptions(16, 1, 0, samples=4, mesh=False)
+    write_world(tmp_path, lambda share, doing: None, "room", 0, options)
+    assert image_size(tmp_path / "room-000000/panoramas/000.png") == (16, 32)
 
 
 def test_worlds_of_nothing_and_bad_input():
