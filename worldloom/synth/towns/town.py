@@ -154,7 +154,7 @@ def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> 
         spot
         for spot in park_along_kerbs(roads, seed)
         if not shapely.dwithin(works.area, shapely.Point(spot.xy), 4.0)
-        and not shapely.dwithin(lots.car_parks, shapely.Point(spot.xy), 2.7)  # half a car from a driveway
+        and not shapely.dwithin(lots.car_parks, shapely.Point(spot.xy), 3.0)  # a car's half length and a step
     ]
     parked, at_work = _stand([*kerbside, *lots.parked], ground), _stand(works.spots, ground)
     return Town(seed, roads, shapes, lots, ground, low, things, parked, at_work, works.closed_lanes)
