@@ -211,6 +211,14 @@ def test_work_zones_face_the_traffic(town: Town):
     assert np.all(np.diff([kerb.distance(at) for at in xy]) > 0)
 
 
+def test_heaps_of_road_works_are_in_the_town(town: Town):
+    works = make_work_zones(town.roads, town.shapes.carriageway, town.lots.car_parks, town.seed)
+    assert works.heaps
+    mounds = torch.stack([thing.world_from_thing[:2, 3] for thing in town.things if thing.name == "mound"])
+    for heap in works.heaps:
+        assert (mounds - torch.tensor(heap.xy)).norm(dim=-1).min() < 0.01
+
+
 def test_nobody_parks_in_road_works_or_in_the_mouth_of_a_driveway(town: Town):
     works = [_outline(user) for user in town.work_zones]
     parked = [_outline(user) for user in town.parked]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from worldloom.errors import InputError
-from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, intrinsics, look_at, rotz
+from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, look_at, rotz
 from worldloom.geometry.io import image_size
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.exposure import develop
