@@ -3,15 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64
 
 from worldloom.synth.towns.roads import Connection, Lane, RoadMap
-
-Line = Float64[np.ndarray, "_ 2"]
-_SPACING = 0.5  # metres between the points of a way
+from worldloom.synth.traffic.way import Line, Way, distinct, project, way_of
 
 
 @dataclass(frozen=True)
@@ -24,45 +20,6 @@ class Place:
     aside: float  # metres to the left of its middle
 
 
-@dataclass(frozen=True)
-class Way:
-    """A line to follow, with points _SPACING apart."""
-
-    points: Line
-
-    @cached_property
-    def lengths(self) -> Float64[np.ndarray, " p"]:
-        """Metres from the beginning to each point."""
-        return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(self.points, axis=0).T))])
-
-    def locate(self, x: float, y: float, after: float = 0.0, before: float = math.inf) -> tuple[float, float]:
-        """(metres along, metres to the left) of a point, sought between two distances along the way."""
-        first = max(0, int(np.searchsorted(self.lengths, after, side="right")) - 1)
-        last = min(len(self.points), int(np.searchsorted(self.lengths, before)) + 1)
-        return _project(self.points[first : max(last, first + 2)], x, y, self.lengths[first])
-
-    def at(self, along: float) -> tuple[float, float, float]:
-        """(x, y, heading) at a distance along; straight on beyond the end."""
-        i = int(np.clip(np.searchsorted(self.lengths, along, side="right") - 1, 0, len(self.points) - 2))
-        (x0, y0), (x1, y1) = self.points[i], self.points[i + 1]
-        share = (along - self.lengths[i]) / (self.lengths[i + 1] - self.lengths[i])
-        return float(x0 + share * (x1 - x0)), float(y0 + share * (y1 - y0)), math.atan2(y1 - y0, x1 - x0)
-
-    def shifted(self, aside: Float64[np.ndarray, " p"]) -> "Way":
-        """The way moved to the left by so many metres at each of its points."""
-        step = np.gradient(self.points, axis=0)
-        left = np.stack([-step[:, 1], step[:, 0]], -1) / np.hypot(*step.T)[:, None]
-        return way_of(self.points + aside[:, None] * left)
-
-
-def way_of(points: Line) -> Way:
-    """A way through points, with even spacing."""
-    points = _distinct(points)
-    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    even = np.linspace(0, lengths[-1], max(2, math.ceil(lengths[-1] / _SPACING) + 1))
-    return Way(np.stack([np.interp(even, lengths, points[:, k]) for k in (0, 1)], -1))
-
-
 class LanePaths:
     """The lanes of a town on which cars drive, closed ones excepted, and how they follow each other."""
 
@@ -71,7 +28,7 @@ class LanePaths:
             name: lane for name, lane in roads.lanes.items() if lane.use == "drive" and lane.id not in closed
         }
         self._across = [
-            replace(c, via=_distinct(c.via))
+            replace(c, via=distinct(c.via))
             for c in roads.connections
             if c.from_lane in self._lanes and c.to_lane in self._lanes
         ]
@@ -101,7 +58,7 @@ class LanePaths:
             low, high = line.min(0) - 4, line.max(0) + 4
             if not (low[0] < x < high[0] and low[1] < y < high[1]):
                 continue
-            along, aside = _project(line, x, y, 0.0)
+            along, aside = project(line, x, y, 0.0)
             length = float(np.hypot(*np.diff(line, axis=0).T).sum())
             if not -1 < along < length + 1 or abs(aside) > 3:
                 continue
@@ -171,25 +128,5 @@ def _changing(here: Line, there: Line) -> Line:
     return (1 - blend) * lines[0] + blend * lines[1]
 
 
-def _distinct(line: Line) -> Line:
-    """Without points that repeat the one before."""
-    return line[np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > 1e-6])] if len(line) > 1 else line
-
-
 def _length(line: Line) -> float:
     return float(np.hypot(*np.diff(line, axis=0).T).sum()) if len(line) > 1 else 0.0
-
-
-def _project(line: Line, x: float, y: float, start: float) -> tuple[float, float]:
-    """(metres along, metres to the left) of a point; the ends are drawn out straight."""
-    side = np.diff(line, axis=0)
-    lengths = np.hypot(*side.T)
-    offset = np.array([x, y]) - line[:-1]
-    share = (offset * side).sum(-1) / lengths**2
-    low, high = np.zeros(len(side)), np.ones(len(side))
-    low[0], high[-1] = -np.inf, np.inf
-    share = np.clip(share, low, high)
-    apart = np.hypot(*(offset - share[:, None] * side).T)
-    i = int(apart.argmin())
-    cross = side[i, 0] * offset[i, 1] - side[i, 1] * offset[i, 0]
-    return float(start + lengths[:i].sum() + share[i] * lengths[i]), float(math.copysign(apart[i], cross))
