@@ -60,8 +60,10 @@ class StaticLogits(NamedTuple):
     def labels(self, threshold: float = 0.5) -> UInt8[Tensor, "b x y z"]:
         """The most likely class where a voxel is likelier occupied than `threshold`."""
         likely = self.occupied.float().sigmoid() > threshold
-        symbols = torch.where(likely, self.semantic.argmax(1), len(STATIC))
-        return _LABEL[symbols.cpu()].permute(0, 2, 3, 1)
+        # Few voxels are occupied: only they are asked for their class.
+        symbols = torch.full(likely.shape, len(STATIC), dtype=torch.uint8, device=likely.device)
+        symbols[likely] = self.semantic.movedim(1, -1)[likely].argmax(-1).to(torch.uint8)
+        return _LABEL[symbols.cpu().int()].permute(0, 2, 3, 1)
 
     def looked(self, threshold: float = 0.5) -> Bool[Tensor, "b x y z"]:
         """Where somebody would look: elsewhere the network was never told what is there."""

@@ -82,20 +82,31 @@ def draw_tracks(
     reach: float = 0.3,
 ) -> UInt8[Tensor, "x y z"]:
     """Labels with road users put into them: voxels whose middle is within `reach` metres of a point of their shape."""
-    out = labels.clone()
-    origin, shape = torch.tensor(grid.origin, dtype=torch.float64), torch.tensor(grid.shape)
-    for track, grid_from_object in zip(tracks, grid_from_objects.double(), strict=True):
-        placed = (apply(grid_from_object, track.points.double()) - origin) / grid.voxel_size
-        low = (placed.amin(0) - 1).floor().long().clamp(min=0)
-        high = torch.minimum((placed.amax(0) + 2).floor().long(), shape)
-        if not bool((low < high).all()):
-            continue
-        axes = [torch.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-        cells = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, 2)
-        distance, _ = KDTree(placed.numpy()).query((cells + 0.5).numpy(), distance_upper_bound=reach / grid.voxel_size)
-        x, y, z = cells[torch.from_numpy(np.isfinite(distance))].T
-        out[x, y, z] = track.label
-    return out
+    if not tracks:
+        return labels.clone()
+    counts = torch.tensor([len(track.points) for track in tracks])
+    number = torch.repeat_interleave(torch.arange(len(tracks)), counts)
+    points = torch.cat([track.points for track in tracks]).double()
+    poses = grid_from_objects.double()[number]
+    placed = (poses[:, :3, :3] @ points[..., None])[..., 0] + poses[:, :3, 3]
+    placed = (placed - torch.tensor(grid.origin, dtype=torch.float64)) / grid.voxel_size
+    shape = torch.tensor(grid.shape)
+    voxels = reach / grid.voxel_size
+    near = ((placed > -voxels) & (placed < shape + voxels)).all(1)
+    placed, number = placed[near], number[near]
+    steps = torch.arange(-math.ceil(voxels), math.ceil(voxels) + 1)
+    cells = placed.floor().long()[:, None] + torch.cartesian_prod(steps, steps, steps)
+    within = (cells + 0.5 - placed[:, None]).square().sum(-1) < voxels**2
+    within &= ((cells >= 0) & (cells < shape)).all(-1)
+    x, y, z = cells[within].unbind(-1)
+    # Where several tracks claim a voxel the last of them has it.
+    flat = (x * grid.shape[1] + y) * grid.shape[2] + z
+    owner = torch.full((labels.numel(),), -1, dtype=torch.int32)
+    owner.scatter_reduce_(0, flat, number.int()[:, None].expand(within.shape)[within], "amax")
+    kinds = torch.tensor([track.label for track in tracks], dtype=torch.uint8)
+    out = labels.flatten().clone()
+    out[flat] = kinds[owner[flat].long()]
+    return out.reshape(labels.shape)
 
 
 @dataclass
