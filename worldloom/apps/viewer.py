@@ -74,6 +74,15 @@ class Viewer:
         ]
         self._show(frames, eye=(-16.0, 0.0, 16.0), target=(10.0, 0.0, 0.0), dt=occupancy.dt)
 
+    def show_moment(self, gaussians: Gaussians) -> None:
+        """Show a world that changes, around a car at the origin; the first call places the camera behind it."""
+        if not self._frames:
+            self._show([gaussians], eye=(-16.0, 0.0, 16.0), target=(10.0, 0.0, 0.0))
+            return
+        with self._lock:
+            self._frames = [gaussians]
+        self._draw()
+
     def _show(
         self,
         frames: list[Gaussians],

@@ -19,9 +19,10 @@ from worldloom.geometry.ego_path import EgoPath
 from worldloom.geometry.occupancy import Occupancy
 from worldloom.geometry.rigid import compose, invert, rotz
 from worldloom.occupancy.scene_state import HISTORY, plane_poses
+from worldloom.occupancy.simulation.clip_starts import ClipStart
 from worldloom.occupancy.simulation.controls import MOMENTS, Trajectory, driven, held
 from worldloom.occupancy.simulation.filling import Told, fill_in
-from worldloom.occupancy.simulation.route import Route, into, route_through
+from worldloom.occupancy.simulation.route import Route, into
 from worldloom.occupancy.simulation.state import DriveState, Leg, Others, in_order
 from worldloom.occupancy.simulation.terrain import Terrain
 from worldloom.occupancy.simulation.world import After, Beginning
@@ -37,32 +38,6 @@ _FILLED, _ONWARD = 16, 8  # frames ahead around which the map is filled in, and 
 _SMALLEST = 0.4  # metres; one voxel
 _BESIDE, _ACROSS = 4.0, 0.6  # metres and radians by which an ego that follows its route is off it at most
 _RETURN = 12.0  # metres in which most of what it is beside its route is made up for
-
-
-@dataclass(frozen=True, eq=False)
-class ClipStart:
-    """A start in the last frame of what was seen."""
-
-    name: str
-    past: Occupancy  # at 2 Hz, HISTORY frames or more
-    route: Route
-    speed: float  # m/s, in the last frame
-
-
-def clip_start(clip: Occupancy, frame: int, name: str = "clip") -> ClipStart:
-    """A start in a recorded drive, whose route is what was driven after it and straight on.
-
-    Raises:
-        InputError: a frame that is not in the clip, or the first one, which has no speed.
-    """
-    if not 1 <= frame < len(clip):
-        raise InputError(f"expected a frame of 1 to {len(clip) - 1} to start in, got {frame}")
-    places = clip.world_from_ego[:, :2, 3].double()
-    speed = float((places[frame] - places[frame - 1]).norm()) / clip.dt
-    onward = places[frame:]
-    if len(onward) < 2 or float((onward[-1] - onward[0]).norm()) < 0.5:
-        onward = torch.stack([places[frame], places[frame] + clip.world_from_ego[frame, :2, 0].double() * speed * DT])
-    return ClipStart(name, clip[max(0, frame - 62) : frame + 1], route_through(onward), speed)
 
 
 @dataclass(frozen=True)
