@@ -107,6 +107,10 @@ def make_app(service: SessionService, gate: Gate) -> App:
         place = ".".join(str(part) for part in first["loc"] if part != "body") or "the message"
         return _error(422, f"{place}: {first['msg']}")
 
+    def unknown(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return _error(error.status_code, f"{request.method} {request.url.path[:80]}: {error.detail}")
+
     app.add_exception_handler(UnknownSession, refuse(404))
     app.add_exception_handler(InputError, refuse(422))
     app.add_exception_handler(Busy, refuse(503))

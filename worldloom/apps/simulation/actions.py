@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from worldloom.occupancy.simulation.controls import Order, Trajectory
 from worldloom.synth.traffic.ego import MAX_CURVATURE, Action, Waypoint
 
 
+@runtime_checkable
 class ActionKind(Protocol):
     """One kind of action."""
 

@@ -1,7 +1,7 @@
 """What a simulation asks of a world, whether a model draws it or SUMO moves it."""
 
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from worldloom.geometry.occupancy import Occupancy
 from worldloom.occupancy.simulation.controls import Trajectory
@@ -34,6 +34,7 @@ class After(Generic[Inner]):
     inner: Inner
 
 
+@runtime_checkable
 class World(Protocol[Start, Inner]):
     """All calls are pure: the same arguments give the same answer, and no state is changed."""
 
