@@ -10,6 +10,9 @@ from tests.occupancy.tiny_world import street, street_start, tiny_simulation
 from worldloom.errors import InputError
 from worldloom.geometry import OCC3D_GRID, invert
 from worldloom.occupancy.simulation import ClipStart, DriveState, Simulation, Trajectory, clip_start
+from worldloom.occupancy.simulation.model_world import Ahead
+from worldloom.occupancy.simulation.state import footprints, touching
+from worldloom.occupancy.world_model import Drawn
 from worldloom.synth.traffic.ego import Action, Waypoint
 
 KEEP = Action(0.0, 0.0)
@@ -152,17 +155,61 @@ def test_who_is_told_of_a_path_is_drawn_for_it(sim: Simulation, state: DriveStat
     assert torch.allclose(relative[:, :2, 3], aside[:, :2].double(), atol=1e-6)
 
 
-def test_contacts_are_found_between_frames(sim: Simulation, state: DriveState) -> None:
-    """An ego that is far faster than the car ahead is inside it for a tenth of a second only."""
-    inner, hulls = state.inner, state.inner.hulls.clone()
-    hulls[:, 2] = 0.5  # a short car
-    gone = dataclasses.replace(state, inner=dataclasses.replace(inner, hulls=hulls))
-    fast = dataclasses.replace(gone, ego=state.ego._replace(speed=30.0))
-    after = sim.step(sim.step(fast, KEEP), KEEP)
-    assert any(leg.contacts() for leg in after.legs)
-    assert sim.metrics(after)["no_collision"] == 0.0
-    still = dataclasses.replace(gone, ego=state.ego._replace(speed=0.0))
-    assert not sim.step(still, Action(0.0, 0.0)).contacts
+def among_steady_traffic(speed: float, car: float = 6.0) -> tuple[Simulation, DriveState]:
+    """The same street, in which the car ahead drives on at m/s for four seconds, whatever the ego does."""
+    calm = tiny_simulation(departure=1e9)
+    state = calm.start(street_start())
+    state = dataclasses.replace(state, ego=state.ego._replace(speed=speed))
+    world = state.inner.world
+    tracks = []
+    for track in world.tracks:
+        ahead = track.world_from_object[-1:].double().repeat(8, 1, 1)
+        ahead[:, 0, 3] += 0.5 * car * torch.arange(1, 9)
+        poses = torch.cat([track.world_from_object.double(), ahead])
+        present = torch.ones(len(poses), dtype=torch.bool)
+        tracks.append(dataclasses.replace(track, world_from_object=poses, present=present))
+    drawn = Drawn(tuple(tracks), world.world_from_ego[-1:].repeat(8, 1, 1), None)
+    return calm, dataclasses.replace(state, inner=dataclasses.replace(state.inner, ahead=Ahead(drawn)))
+
+
+def test_contacts_are_found_between_frames() -> None:
+    """At 40 m/s a short car is passed through within one step."""
+    calm, state = among_steady_traffic(40.0)
+    hulls = state.inner.hulls.clone()
+    hulls[:, 2] = 0.5
+    short = dataclasses.replace(state, inner=dataclasses.replace(state.inner, hulls=hulls))
+    after = calm.step(short, KEEP)
+    assert after.contacts == ("track.0",)
+    assert not touching(footprints(after.legs[0].ego[-1:]), after.legs[0].boxes[:, -1:]).any()
+
+
+def test_who_runs_into_the_car_ahead_is_at_fault() -> None:
+    calm, at = among_steady_traffic(16.0)
+    for _ in range(3):
+        assert calm.metrics(at)["no_collision"] == 1.0
+        at = calm.step(at, KEEP)
+        if at.contacts:
+            break
+    assert at.frame == 2  # 8.6 m nearer at 10 m/s
+    numbers = calm.metrics(at)
+    assert (numbers["no_collision"], numbers["ttc"], numbers["gap"]) == (0.0, 0.0, 0.0)
+    assert numbers["pdms"] == 0.0
+
+
+def test_who_stands_is_not_at_fault() -> None:
+    calm, at = among_steady_traffic(0.0, car=-20.0)  # the car comes back at the ego
+    for _ in range(3):
+        at = calm.step(at, KEEP)
+    assert any(bool(touching(footprints(leg.ego), leg.boxes).any()) for leg in at.legs)
+    assert all(leg.contacts() == () for leg in at.legs)
+    assert calm.metrics(at)["no_collision"] == 1.0
+
+
+def test_gaps_are_those_between_boxes() -> None:
+    calm, at = among_steady_traffic(6.0)
+    after = calm.step(at, KEEP)
+    # Middles are 14 m apart, but the ego's is 1.4 m ahead of its axle; half lengths are 2.04 m and 1.8 m.
+    assert calm.metrics(after)["gap"] == pytest.approx(14 - 1.4 - 2.04 - 1.8, abs=0.3)
 
 
 def test_walls_are_run_into_and_roads_are_left(sim: Simulation, state: DriveState) -> None:
@@ -210,7 +257,6 @@ BAD_ORDERS = {
     "far": (Waypoint(1e6, 0.0), "finite numbers in the waypoint"),
     "nan in a path": (Trajectory(torch.full((3, 3), math.nan)), "finite numbers in the trajectory"),
     "an empty path": (Trajectory(torch.zeros(0, 3)), "1 to 64 rows"),
-    "a path of two columns": (Trajectory(torch.zeros(4, 2)), "rows x, y, yaw"),
     "a long path": (Trajectory(torch.zeros(65, 3)), "1 to 64 rows"),
 }
 

@@ -1,4 +1,4 @@
-"""Gymnasium environments. Importing this package registers them; so does its entry point, on `import gymnasium`.
+"""Gymnasium environments. Importing this package registers them; so does the id "worldloom.apps.simulation:ID".
 
 worldloom/OccupancyDrive-v0   drive in what the learned model imagines
 worldloom/TownDrive-v0        drive in a synthetic town whose traffic SUMO moves

@@ -62,8 +62,8 @@ class SceneNavEnv(gymnasium.Env[Any, Any]):
     something.
 
     Args:
-        scene: a folder that `worldloom scene` made, a file of splats, or splats; the bundled room if not given. The walk
-            begins where the scene's eye was, and the goal is drawn.
+        scene: a folder that `worldloom scene` made, a file of splats, or splats; the bundled room if not given. A
+            walk begins where the scene's eye was, and the goal is drawn.
         observation: "rgbd": Dict of rgb (h w 3), depth (h w 1, metres) and goal; "map", the cheapest: the goal, and how
             far one could walk in RAYS directions, the first ahead, the others to the left of it. The goal is its
             distance / FAR, and the cosine and sine of where it lies.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +12,6 @@ from worldloom.geometry.occupancy import VoxelGrid
 from worldloom.geometry.rigid import apply, invert
 from worldloom.occupancy.static_map import StaticMap
 from worldloom.occupancy.static_tokenizer import NUM_LAYERS, ORIGIN_Z
-from worldloom.occupancy.world_model import WorldModel
 
 BLOCK = 8  # columns of a piece, the stride of the network's coarsest scale
 CONTEXT = 4  # blocks that the network reads around what it is believed
@@ -58,8 +58,19 @@ def _overlap(shift: int, mine: int, theirs: int) -> tuple[slice, slice]:
     return slice(low - shift, high - shift), slice(low, high)
 
 
+@runtime_checkable
+class Filler(Protocol):
+    """Whoever knows what is where nobody has looked: `WorldModel`."""
+
+    def filled_in(
+        self, static: StaticMap, window: VoxelGrid, way: Float[Tensor, "t 2"], believed: VoxelGrid | None = None
+    ) -> StaticMap:
+        """See `WorldModel`."""
+        ...
+
+
 def fill_in(
-    model: WorldModel,
+    model: Filler,
     static: StaticMap,
     told: Told,
     expected: Float[Tensor, "t 4 4"],

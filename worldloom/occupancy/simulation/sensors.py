@@ -122,7 +122,7 @@ class Voxels:
     @property
     def spec(self) -> ArraySpec:
         """See `Sensor`."""
-        return ArraySpec(OCC3D_GRID.shape, "uint8", 0, 17)
+        return ArraySpec(OCC3D_GRID.shape, "uint8", 0.0, 17.0)
 
     def __call__(self, look: Look) -> Array:
         """See `Sensor`."""
@@ -138,7 +138,7 @@ class Birdseye:
     @property
     def spec(self) -> ArraySpec:
         """See `Sensor`."""
-        return ArraySpec((self.size, self.size, 3), "uint8", 0, 255)
+        return ArraySpec((self.size, self.size, 3), "uint8", 0.0, 255.0)
 
     def __call__(self, look: Look) -> Array:
         """See `Sensor`."""
@@ -163,7 +163,7 @@ class Cameras:
     def spec(self) -> ArraySpec:
         """See `Sensor`."""
         height, width = nuscenes_like_rig().scaled(self.width).cameras[self.channels[0]].size
-        return ArraySpec((len(self.channels), height, width, 3), "uint8", 0, 255)
+        return ArraySpec((len(self.channels), height, width, 3), "uint8", 0.0, 255.0)
 
     def __call__(self, look: Look) -> Array:
         """See `Sensor`."""
