@@ -54,7 +54,7 @@ def test_new_ground_is_asked_for_in_a_strip() -> None:
     asked = Asked()
     static, told = fill_in(asked, fresh(), Told(), poses(0, 9), 20.0, poses(36, 4))
     first = asked.windows[0].shape[0] * asked.windows[0].shape[1]
-    fill_in(asked, static, told, poses(33, 5), 20.0, poses(53, 4))
+    fill_in(asked, static, told, poses(48, 5), 20.0, poses(68, 4))
     assert len(asked.windows) == 2
     assert asked.windows[1].shape[0] * asked.windows[1].shape[1] < 0.7 * first
     assert asked.windows[1].origin[0] > asked.windows[0].origin[0]
