@@ -16,7 +16,8 @@ STEP = 0.08  # metres between splats
 
 def patch(low: tuple[float, float, float], high: tuple[float, float, float], rgb=GREY) -> Gaussians:
     """A flat rectangle of splats; one of its sides has no extent."""
-    axes = [torch.arange(a, b + 1e-6, STEP) if b > a else torch.tensor([a]) for a, b in zip(low, high, strict=True)]
+    ends = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+    axes = [torch.arange(a, b + 1e-6, STEP) if b > a else torch.tensor([a]) for a, b in ends]
     means = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3).float()
     n = len(means)
     scales = torch.tensor([0.05 if b > a else 0.005 for a, b in zip(low, high, strict=True)])

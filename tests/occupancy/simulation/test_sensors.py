@@ -60,7 +60,7 @@ def test_voxels_and_the_map_show_the_street(look: Look) -> None:
     assert voxels[100, 100, 0] == ROAD
     assert (voxels[100:120, 125] == WALL).any()  # 10 m to the left
     picture = Birdseye(200)(look).astype(int)
-    blue = (np.array(OCC3D_COLOURS[CAR]) * 255).astype(int)
+    blue = (OCC3D_COLOURS[CAR].numpy() * 255).astype(int)
     # Ahead is up: the car is 35 voxels above the middle, under the line of the route.
     patch = picture[60:70, 97:104].reshape(-1, 3)
     assert (np.abs(patch - blue).sum(1) < 90).any()

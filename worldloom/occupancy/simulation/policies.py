@@ -3,19 +3,57 @@
 import math
 import random
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from worldloom.occupancy.planning.candidates import Line
+from worldloom.occupancy.simulation.simulation import Simulation
+from worldloom.occupancy.simulation.state import DriveState
 from worldloom.occupancy.simulation.view import View
 from worldloom.occupancy.traffic import DT
 from worldloom.synth.traffic.ego import EGO_EXTENT, EGO_FRONT, Action
 
 Policy = Callable[[View], Action]
+MakePolicy = Callable[[], Policy]  # a fresh driver for each drive
 _SIDEWAYS = 2.5  # m/s² in a bend
 _COMFORT = 2.0  # m/s² of braking that followers plan with
 _STANDSTILL = 2.0  # metres behind a leader that stands
 _STRONGEST = 2.5  # m/s² of acceleration
+
+
+def drive(
+    simulation: Simulation[Any, Any], start: Any, policy: Policy, seconds: float, seed: int = 0
+) -> DriveState[Any]:
+    """Drive for so long, or until the ego meets somebody while it moves; the last state."""
+    state = simulation.start(start, seed)
+    for _ in range(round(seconds / DT)):
+        state = simulation.step(state, policy(simulation.view(state)))
+        if state.contacts:
+            break
+    return state
+
+
+def usual_policies() -> dict[str, MakePolicy]:
+    """Sixteen drivers, from patient to mad: what a world has to tell apart."""
+    return {
+        "stands": lambda: pedals(-4.0),
+        "patient": lambda: follow(5.0, headway=2.0),
+        "calm": lambda: follow(8.0, headway=1.6),
+        "usual": lambda: follow(10.0),
+        "brisk": lambda: follow(13.0, headway=0.8),
+        "hasty": lambda: follow(16.0, headway=0.4),
+        "blind, slow": lambda: follow(5.0, yields=False),
+        "blind": lambda: follow(9.0, yields=False),
+        "blind, fast": lambda: follow(14.0, yields=False),
+        "blind, fast in bends": lambda: follow(14.0, yields=False, slows_in_bends=False),
+        "full throttle": lambda: pedals(3.0),
+        "left of its lane": lambda: follow(9.0, aside=1.5),
+        "right of its lane": lambda: follow(9.0, aside=-1.5),
+        "weaving": lambda: weaving(9.0, 2.0, 4.0),
+        "straight on": lambda: straight(8.0),
+        "erratic": lambda: erratic(8.0, seed=0),
+    }
 
 
 def follow(
