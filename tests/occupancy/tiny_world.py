@@ -5,7 +5,7 @@ import torch
 from tests.occupancy.moving_world import CAR, straight_street
 from worldloom.geometry import Occupancy
 from worldloom.occupancy.simulation import ClipStart, ModelWorld, ModelWorldConfig, Simulation, clip_start
-from worldloom.occupancy.static_tokenizer import StaticTokenizer, StaticTokenizerConfig
+from worldloom.occupancy.static_tokenizer import NUM_LAYERS, StaticTokenizer, StaticTokenizerConfig
 from worldloom.occupancy.traffic import TrafficConfig, TrafficNet
 from worldloom.occupancy.world_model import WorldModel
 
@@ -19,7 +19,9 @@ def tiny_model() -> WorldModel:
     for parameter in traffic.parameters():  # gates and last layers are zero before training: nobody would move
         if not bool(parameter.any()):
             torch.nn.init.normal_(parameter, std=0.1)
-    return WorldModel(StaticTokenizer(STATIC_TINY), traffic)
+    static = StaticTokenizer(STATIC_TINY)
+    torch.nn.init.constant_(static.head.bias[:NUM_LAYERS], -9.0)  # where nobody looked there is nothing but air
+    return WorldModel(static, traffic)
 
 
 def tiny_simulation(**config: float | bool) -> Simulation:

@@ -25,7 +25,7 @@ class Asked:
 def fresh() -> StaticMap:
     nothing = torch.zeros(OCC3D_GRID.shape, dtype=torch.bool)
     labels = torch.full(OCC3D_GRID.shape, 17, dtype=torch.uint8)
-    return StaticMap(labels, nothing, nothing, OCC3D_GRID, torch.eye(4, dtype=torch.float64))
+    return StaticMap(labels, nothing, nothing, nothing[..., 0], OCC3D_GRID, torch.eye(4, dtype=torch.float64))
 
 
 def poses(first: float, count: int, step: float = 4.0) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """What a map means for a car, on maps made by hand."""
 
+from dataclasses import replace
+
 import torch
 
 from worldloom.geometry import FREE, VoxelGrid
@@ -16,7 +18,8 @@ def a_map() -> StaticMap:
     labels[:, :30, 0] = ROAD
     labels[:, 30:, 1] = SIDEWALK
     known = torch.ones(grid.shape, dtype=torch.bool)
-    return StaticMap(labels, known, known, grid, torch.eye(4, dtype=torch.float64))
+    nowhere = torch.zeros(grid.shape[:2], dtype=torch.bool)
+    return StaticMap(labels, known, known, nowhere, grid, torch.eye(4, dtype=torch.float64))
 
 
 def pose(x: float, y: float, quarter: int = 0) -> torch.Tensor:
@@ -61,7 +64,7 @@ def test_what_nobody_knows_is_not_held_against_the_ego() -> None:
     static = a_map()
     unknown = static.known.clone()
     unknown[20:] = False  # x > 0
-    half = StaticMap(static.labels, static.observed, unknown, static.grid, static.world_from_grid)
+    half = replace(static, known=unknown)
     blocked, astray, known = under(half, pose(-1.5, 3.3))
     assert not blocked.any()
     assert astray.all()  # the rear corner is on the sidewalk, which is known
