@@ -1,5 +1,6 @@
 """Whoever drives from elsewhere: the calls of `SessionService`, over HTTP."""
 
+import json
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -98,19 +99,22 @@ class Client:
         self._ask("DELETE", f"/v1/sessions/{session}")
 
     def _ask(self, method: str, path: str, message: dict[str, Any] | None = None) -> dict[str, Any]:
+        raw = bytearray()
         try:
-            answer = self._http.request(method, path, json=message)
+            with self._http.stream(method, path, json=message) as answer:
+                for part in answer.iter_bytes():
+                    raw += part
+                    if len(raw) > MAX_ANSWER:
+                        raise ServerError(answer.status_code, f"an answer of more than {MAX_ANSWER} bytes")
         except self._errors as error:
             raise ServerError(0, f"no answer from {self._http.base_url} ({error})") from error
-        if len(answer.content) > MAX_ANSWER:
-            raise ServerError(answer.status_code, f"an answer of {len(answer.content)} bytes")
         try:
-            content = answer.json()
+            content = json.loads(raw)
         except ValueError as error:
-            raise ServerError(answer.status_code, f"expected JSON, got {answer.text[:80]!r}") from error
+            raise ServerError(answer.status_code, f"expected JSON, got {bytes(raw[:80])!r}") from error
         if answer.is_success and isinstance(content, dict):
             return content
-        words = content.get("error", answer.text[:200]) if isinstance(content, dict) else answer.text[:200]
+        words = content.get("error", content) if isinstance(content, dict) else str(content)[:200]
         if answer.status_code in (404, 422):
             raise InputError(str(words))
         raise ServerError(answer.status_code, str(words))

@@ -25,7 +25,7 @@ _CLIENTS = 8
 _SECONDS = 8.0  # of a drive
 
 
-def rows(quick: bool) -> list[Row]:
+def simulation_rows(quick: bool) -> list[Row]:
     """All rows; those whose extras are missing are left out."""
     model = WorldModel.from_pretrained("small")
     found = [*_speed_rows(model, quick), _branch_row(model, quick)]
