@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from worldloom.apps.simulation.actions import ActionKind, action_kind
 from worldloom.apps.simulation.picture import drive_picture, world_splats
+from worldloom.apps.simulation.workers import keep_to_one_thread_in_a_worker
 from worldloom.errors import InputError
 from worldloom.occupancy.simulation.sensors import Look, Sensor, sensors_of
 from worldloom.occupancy.simulation.simulation import MAX_SEED, Simulation
@@ -81,6 +82,7 @@ class DriveEnv(gymnasium.Env[Any, Any]):
         render_mode: str | None = None,
         render_height: int = 360,
     ) -> None:
+        keep_to_one_thread_in_a_worker()
         if not len(starts):
             raise InputError("expected at least one start, got none")
         if not DT <= seconds <= 3600:

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from jaxtyping import UInt8
 
 from worldloom.apps.simulation.actions import checked
+from worldloom.apps.simulation.workers import keep_to_one_thread_in_a_worker
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, Gaussians, Panorama, intrinsics
 from worldloom.geometry.io import load_gaussians, load_image
@@ -88,6 +89,7 @@ class SceneNavEnv(gymnasium.Env[Any, Any]):
         steps: int = 200,
         render_mode: str | None = None,
     ) -> None:
+        keep_to_one_thread_in_a_worker()
         if observation not in OBSERVATIONS or action not in ACTIONS:
             raise InputError(
                 f"expected an observation of {', '.join(OBSERVATIONS)} and an action of {', '.join(ACTIONS)}, got "
