@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, UInt8
+from jaxtyping import Bool, Float, Float64
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from worldloom.geometry.occupancy import MOVERS, Occupancy, VoxelGrid
+from worldloom.geometry.occupancy import MOVERS, Occupancy
 from worldloom.geometry.rigid import apply, compose, rotz
 
 _SMALL = (2, 6, 7)  # bicycle, motorcycle, pedestrian: their voxels must touch
@@ -39,6 +39,7 @@ class Track:
     world_from_object: Float[Tensor, "t 4 4"]  # middle of what was first seen, x along the heading; identity if absent
     present: Bool[Tensor, " t"]
     points: Float[Tensor, "n 3"]  # middles of voxels that were seen of it, in the object's frame
+    body: Float[Tensor, "m 3"] | None = None  # middles of the cells that it fills; see `bodies`
 
     def __len__(self) -> int:
         return len(self.present)
@@ -72,41 +73,6 @@ def find_tracks(clip: Occupancy, classes: Sequence[int] = MOVERS) -> tuple[Track
         open_tracks = [track for track in open_tracks if i - track.frames[-1] < 3]
     found = sorted(done + open_tracks, key=lambda track: (track.frames[0], track.number))
     return tuple(track.finished(len(clip)) for track in found)
-
-
-def draw_tracks(
-    labels: UInt8[Tensor, "x y z"],
-    grid: VoxelGrid,
-    grid_from_objects: Float[Tensor, "n 4 4"],
-    tracks: Sequence[Track],
-    reach: float = 0.3,
-) -> UInt8[Tensor, "x y z"]:
-    """Labels with road users put into them: voxels whose middle is within `reach` metres of a point of their shape."""
-    if not tracks:
-        return labels.clone()
-    counts = torch.tensor([len(track.points) for track in tracks])
-    number = torch.repeat_interleave(torch.arange(len(tracks)), counts)
-    points = torch.cat([track.points for track in tracks]).double()
-    poses = grid_from_objects.double()[number]
-    placed = (poses[:, :3, :3] @ points[..., None])[..., 0] + poses[:, :3, 3]
-    placed = (placed - torch.tensor(grid.origin, dtype=torch.float64)) / grid.voxel_size
-    shape = torch.tensor(grid.shape)
-    voxels = reach / grid.voxel_size
-    near = ((placed > -voxels) & (placed < shape + voxels)).all(1)
-    placed, number = placed[near], number[near]
-    steps = torch.arange(-math.ceil(voxels), math.ceil(voxels) + 1)
-    cells = placed.floor().long()[:, None] + torch.cartesian_prod(steps, steps, steps)
-    within = (cells + 0.5 - placed[:, None]).square().sum(-1) < voxels**2
-    within &= ((cells >= 0) & (cells < shape)).all(-1)
-    x, y, z = cells[within].unbind(-1)
-    # Where several tracks claim a voxel the last of them has it.
-    flat = (x * grid.shape[1] + y) * grid.shape[2] + z
-    owner = torch.full((labels.numel(),), -1, dtype=torch.int32)
-    owner.scatter_reduce_(0, flat, number.int()[:, None].expand(within.shape)[within], "amax")
-    kinds = torch.tensor([track.label for track in tracks], dtype=torch.uint8)
-    out = labels.flatten().clone()
-    out[flat] = kinds[owner[flat].long()]
-    return out.reshape(labels.shape)
 
 
 @dataclass
