@@ -20,6 +20,7 @@ def tiny_model() -> WorldModel:
         if not bool(parameter.any()):
             torch.nn.init.normal_(parameter, std=0.1)
     static = StaticTokenizer(STATIC_TINY)
+    assert static.head.bias is not None
     torch.nn.init.constant_(static.head.bias[:NUM_LAYERS], -9.0)  # where nobody looked there is nothing but air
     return WorldModel(static, traffic)
 

@@ -71,14 +71,15 @@ class Walkable:
 
     def distances(self, x: float, y: float) -> Float[np.ndarray, "x y"]:
         """Metres to walk from every cell to a place, over edges and corners of cells; inf where there is no way."""
-        index = np.full(self.free.shape, -1)
+        shape = (len(self.free), len(self.free))
+        index = np.full(shape, -1)
         cells = np.argwhere(self.free)
         index[self.free] = np.arange(len(cells))
         rows, columns, lengths = [], [], []
         for di, dj in ((1, 0), (0, 1), (1, 1), (1, -1)):
             i, j = cells[:, 0] + di, cells[:, 1] + dj
-            inside = (i < index.shape[0]) & (j >= 0) & (j < index.shape[1])
-            to = np.where(inside, index[i.clip(max=index.shape[0] - 1), j.clip(0, index.shape[1] - 1)], -1)
+            inside = (i < shape[0]) & (j >= 0) & (j < shape[1])
+            to = np.where(inside, index[i.clip(max=shape[0] - 1), j.clip(0, shape[1] - 1)], -1)
             there = to >= 0
             rows.append(np.flatnonzero(there))
             columns.append(to[there])
@@ -120,8 +121,9 @@ def walkable(gaussians: Gaussians, start: tuple[float, float, float] = (0.0, 0.0
     )
     # A body needs floor under its middle, and no thing within its radius.
     ways = ndimage.distance_transform_edt(~blocked, sampling=CELL) if blocked.any() else np.full(floor.shape, np.inf)
-    free = ndimage.binary_closing(floor, iterations=1) & (np.asarray(ways) > RADIUS)
-    parts, _ = np.asarray(ndimage.label(free)[0]), None
+    free = np.asarray(ndimage.binary_closing(floor, iterations=1), bool) & (np.asarray(ways) > RADIUS)
+    parts = np.empty(free.shape, np.int32)
+    ndimage.label(free, output=parts)
     middle = np.argwhere(free)
     if not len(middle):
         raise InputError("expected room for a body in the scene, got none")

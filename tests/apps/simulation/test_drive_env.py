@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from worldloom.apps.simulation.actions import ACTIONS, Controls, Trajectories, W
 from worldloom.apps.simulation.drive_env import DriveEnv, driving_reward
 from worldloom.errors import InputError
 from worldloom.geometry.io import save_clip
-from worldloom.occupancy.simulation import ModelWorldConfig
+from worldloom.occupancy.simulation import ModelWorldConfig, Trajectory
 from worldloom.occupancy.simulation.sensors import SENSORS, Birdseye, Lidar
 from worldloom.synth.traffic.ego import Action, Waypoint
 
@@ -48,7 +49,7 @@ def test_gymnasiums_own_checks_pass_for_every_observation(observation) -> None:
 
 
 def drive(env: DriveEnv, seed: int, actions) -> list:
-    rows = [env.reset(seed=seed)]
+    rows: list[Any] = [env.reset(seed=seed)]
     for action in actions:
         rows.append(env.step(action))
         if rows[-1][2] or rows[-1][3]:
@@ -87,6 +88,7 @@ def test_time_truncates_and_contacts_terminate() -> None:
         assert info["timestamp_us"] == 500_000 * len(ends)
     assert ends == [(False, False)] * 7 + [(False, True)]
     env.reset(seed=0, options={"start": 0})
+    reward, terminated, truncated, info = 0.0, False, False, {}
     for _ in range(8):
         _, reward, terminated, truncated, info = env.step([1.0, 0.0])
         if terminated:
@@ -101,6 +103,7 @@ def test_time_truncates_and_contacts_terminate() -> None:
 def test_leaving_the_route_terminates() -> None:
     env = make(seconds=60.0)
     env.reset(seed=0, options={"start": 0})
+    terminated, info = False, {}
     for _ in range(20):
         _, _, terminated, _, info = env.step([0.0, 0.2])
         if terminated:
@@ -146,6 +149,7 @@ def test_pictures_of_the_drive() -> None:
     env = make(render_mode="rgb_array", render_height=96)
     env.reset(seed=0)
     picture = env.render()
+    assert picture is not None
     assert picture.shape == (96, 170 + 96, 3)
     assert picture.dtype == np.uint8
     assert picture[:, :170].std() > 10
@@ -174,7 +178,7 @@ def test_many_at_once_reset_themselves_as_they_say(mode: str) -> None:
     )
     try:
         assert envs.metadata["autoreset_mode"] == auto
-        first, _ = envs.reset(seed=[1, 2])
+        first, _ = envs.reset(seed=[1, 2])  # pyright: ignore[reportArgumentType]  # of both, each its own
         alone = make(seconds=short)
         assert np.array_equal(alone.reset(seed=2)[0], first[1])
         for step in range(1, 4):
@@ -195,8 +199,9 @@ def test_actions_mean_metres() -> None:
     assert Controls().order([-0.5, -0.5]) == Action(-3.0, -0.1)
     assert Waypoints().order([-1.0, 0.0]) == Waypoint(0.0, 0.0)
     assert Waypoints().order([1.0, -1.0]) == Waypoint(15.0, -5.0)
-    poses = Trajectories().order(np.full((8, 3), 0.5)).poses
-    assert poses[3].tolist() == pytest.approx([40.0, 40.0, math.pi / 2])
+    order = Trajectories().order(np.full((8, 3), 0.5))
+    assert isinstance(order, Trajectory)
+    assert order.poses[3].tolist() == pytest.approx([40.0, 40.0, math.pi / 2])
 
 
 BAD_ACTIONS = {

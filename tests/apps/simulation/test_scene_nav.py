@@ -188,6 +188,8 @@ def test_bad_arguments(name: str) -> None:
 def test_the_picture_is_what_the_walker_sees() -> None:
     env = make(render_mode="rgb_array")
     seen, _ = env.reset(seed=0)
-    assert np.array_equal(env.render(), seen["rgb"])
+    picture = env.render()
+    assert picture is not None
+    assert np.array_equal(picture, seen["rgb"])
     assert make(observation="map").render() is None
     assert torch.isfinite(ROOM.means).all()

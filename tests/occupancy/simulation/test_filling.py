@@ -13,7 +13,10 @@ class Asked:
     def __init__(self) -> None:
         self.windows: list[VoxelGrid] = []
 
-    def filled_in(self, static: StaticMap, window: VoxelGrid, way: torch.Tensor, believed: VoxelGrid) -> StaticMap:
+    def filled_in(
+        self, static: StaticMap, window: VoxelGrid, way: torch.Tensor, believed: VoxelGrid | None = None
+    ) -> StaticMap:
+        assert believed is not None
         self.windows.append(window)
         self.way = way
         low = torch.tensor(believed.origin, dtype=torch.float64)

@@ -100,7 +100,8 @@ def test_voxels_are_drawn_once_and_only_if_somebody_looks(monkeypatch) -> None:
     look = Look(sim, sim.start(street_start()))
     Numbers()(look)
     assert drawn == []
-    Voxels()(look), Birdseye()(look), Lidar(4, 8)(look)
+    for sensor in (Voxels(), Birdseye(), Lidar(4, 8)):
+        sensor(look)
     assert drawn == [1]
 
 

@@ -9,7 +9,7 @@ import torch
 from tests.occupancy.tiny_world import street, street_start, tiny_simulation
 from worldloom.errors import InputError
 from worldloom.geometry import OCC3D_GRID, invert
-from worldloom.occupancy.simulation import ClipStart, DriveState, Simulation, Trajectory, clip_start
+from worldloom.occupancy.simulation import ClipStart, DriveState, ModelWorld, Simulation, Trajectory, clip_start
 from worldloom.occupancy.simulation.model_world import Ahead
 from worldloom.occupancy.simulation.state import footprints, touching
 from worldloom.occupancy.world_model import Drawn
@@ -31,6 +31,11 @@ def start() -> ClipStart:
 @pytest.fixture(scope="module")
 def state(sim: Simulation, start: ClipStart) -> DriveState:
     return sim.start(start, seed=3)
+
+
+def world_of(sim: Simulation) -> ModelWorld:
+    assert isinstance(sim.world, ModelWorld)
+    return sim.world
 
 
 def same(a: DriveState, b: DriveState) -> bool:
@@ -102,8 +107,8 @@ def test_a_ready_state_leads_where_the_state_leads(sim: Simulation, state: Drive
 def test_branches_are_steps_and_share_one_draw(sim: Simulation, state: DriveState, monkeypatch) -> None:
     orders = [Action(a, k) for a in (-3.0, 0.0, 2.0) for k in (-0.05, 0.05)]
     asked = []
-    draw = sim.world.model.draw
-    monkeypatch.setattr(sim.world.model, "draw", lambda *args, **more: asked.append(1) or draw(*args, **more))
+    draw = world_of(sim).model.draw
+    monkeypatch.setattr(world_of(sim).model, "draw", lambda *args, **more: asked.append(1) or draw(*args, **more))
     tried = sim.branch(state, orders)
     assert len(asked) == 1
     for after, order in zip(tried, orders, strict=True):
@@ -266,7 +271,7 @@ def test_bad_orders_are_refused_before_anything_is_drawn(
     name: str, sim: Simulation, state: DriveState, monkeypatch
 ) -> None:
     order, words = BAD_ORDERS[name]
-    monkeypatch.setattr(sim.world.model, "draw", lambda *_, **__: pytest.fail("drawn"))
+    monkeypatch.setattr(world_of(sim).model, "draw", lambda *_, **__: pytest.fail("drawn"))
     for call in (lambda: sim.step(state, order), lambda: sim.branch(state, [KEEP, order])):
         with pytest.raises(InputError, match=words):
             call()

@@ -52,7 +52,7 @@ def test_steps_are_those_of_the_simulator(sim: Simulation, start: TownStart, sta
     for _ in range(3):
         at = sim.step(at, Action(1.0, 0.01))
     with Simulator(start.town, 1, 2.0, 0.5) as simulator:
-        simulator.reset(2.5)
+        truth = simulator.reset(2.5)
         for _ in range(3):
             truth = simulator.step(Action(1.0, 0.01))
     assert at.ego == pytest.approx(truth.ego)

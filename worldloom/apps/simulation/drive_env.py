@@ -96,7 +96,7 @@ class DriveEnv(gymnasium.Env[Any, Any]):
         self._action, self._reward = action_kind(action), reward
         self._steps = round(seconds / DT)
         self.render_mode, self._height = render_mode, render_height
-        boxes = {name: _box(sensor) for name, sensor in self._sensors.items()}
+        boxes: dict[str, spaces.Space[Any]] = {name: _box(sensor) for name, sensor in self._sensors.items()}
         self.observation_space = next(iter(boxes.values())) if self._single else spaces.Dict(boxes)
         self.action_space = spaces.Box(-1.0, 1.0, self._action.shape, np.float32)
         self._state: DriveState[Any] | None = None
