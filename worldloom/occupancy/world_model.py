@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from worldloom.errors import InputError
-from worldloom.geometry.ego_path import EgoPath
+from worldloom.geometry.ego_path import EgoPath, Trajectory
 from worldloom.geometry.occupancy import FREE, OCC3D_CLASSES, Occupancy, VoxelGrid
 from worldloom.geometry.rigid import compose, invert, rotz
 from worldloom.geometry.warp_occupancy import warp_observed
@@ -42,6 +42,7 @@ from worldloom.occupancy.traffic import (
 )
 from worldloom.occupancy.traffic_sampler import draw_motions
 from worldloom.occupancy.training.static_examples import path_picture
+from worldloom.occupancy.user_boxes import box_of
 from worldloom.ops import load_config, load_weights, weights_path
 
 EGO_SIZE = (4.1, 1.7, 1.6)
@@ -87,6 +88,8 @@ class Futures:
     occupancy: tuple[Occupancy, ...]
     ego_paths: tuple[EgoPath, ...]
     risk: Float[Tensor, "k t 2"]
+    # Everybody's box in each future, over its frames and the present one before them.
+    users: tuple[tuple[Trajectory, ...], ...] = ()
 
     def uncertainty(self) -> Float[Tensor, "t x y"]:
         """Share of the futures that differ from the most frequent answer in a column: uncertainty, not reward."""
@@ -165,18 +168,23 @@ class WorldModel:
                 f"{frames} frames and a path of {0 if ego_path is None else len(ego_path)}"
             )
         start = self.observe(past)
-        clips, paths, risks = [], [], []
+        clips, paths, risks, users = [], [], [], []
         for number in range(num_futures):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
             state, chunks = start, []
+            ways = [[track.world_from_object[-1:].double()] for track in start.tracks]
             for first in range(0, frames, self.chunk):
                 part = None if ego_path is None else ego_path[first : min(frames, first + self.chunk)]
                 state, chunk = self.step(state, part, generator, mode, steps, guidance, min(self.chunk, frames - first))
                 chunks.append(chunk)
+                for way, track in zip(ways, state.tracks, strict=True):
+                    way.append(track.world_from_object[-len(chunk.occupancy) :].double())
             clips.append(joined([chunk.occupancy for chunk in chunks]))
             paths.append(EgoPath(clips[-1].world_from_ego, DT))
             risks.append(torch.cat([chunk.risk for chunk in chunks]).cummax(0).values)
-        return Futures(tuple(clips), tuple(paths), torch.stack(risks))
+            boxes = (box_of(track, torch.cat(way), DT) for track, way in zip(start.tracks, ways, strict=True))
+            users.append(tuple(boxes))
+        return Futures(tuple(clips), tuple(paths), torch.stack(risks), tuple(users))
 
     @torch.no_grad()
     def step(

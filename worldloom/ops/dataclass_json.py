@@ -75,10 +75,9 @@ def _parse_dataclass(value: Any, kind: type, where: str) -> Any:
             f"{word} {some_of(names)}" for word, names in (("misses", missing), ("has unexpected", unexpected)) if names
         ]
         raise InputError(f"{where}: {kind.__name__} {' and '.join(parts)}")
+    parsed = {name: _parse(v, hints[name], f"{where}: {name}") for name, v in value.items()}
     try:
-        return kind(**{name: _parse(v, hints[name], f"{where}: {name}") for name, v in value.items()})
-    except InputError:
-        raise
+        return kind(**parsed)
     except ValueError as error:  # the dataclass's own checks
         raise InputError(f"{where}: {one_line(error)}") from error
 

@@ -1,0 +1,100 @@
+"""Killed at a random moment, a batch goes on to the same tree: nothing lost, nothing doubled, nobody left behind."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.apps.batch.cheap import contents, make, tasks
+from worldloom.apps.batch.shard import all_shards
+from worldloom.apps.batch.store import LocalStore, driving_alone
+from worldloom.errors import InputError
+
+ROOT = Path(__file__).parents[3]
+COUNT = 40
+
+
+def start(out: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.apps.batch.cheap", str(out), str(COUNT), "2"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def children(pid: int) -> list[int]:
+    """Processes whose parent it is."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(path.parent.name))
+    return found
+
+
+def workers_of(pid: int) -> list[int]:
+    """Those of its children that do the work; Python's resource tracker is one, too."""
+    return [child for child in children(pid) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def wait_for_shards(process: subprocess.Popen, out: Path, count: int) -> None:
+    while process.poll() is None and len(all_shards(LocalStore(out))) < count:
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole")
+    make(LocalStore(folder), tasks(COUNT), num_workers=0)
+    return contents(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_driver(tmp_path: Path, whole: dict[str, bytes], seed: int) -> None:
+    dice = random.Random(seed)
+    process = start(tmp_path)
+    wait_for_shards(process, tmp_path, dice.randrange(1, 30))
+    time.sleep(dice.random() * 0.05)
+    workers = workers_of(process.pid)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    tally = make(LocalStore(tmp_path), tasks(COUNT), 2)
+    assert tally.made + tally.there == COUNT
+    assert tally.there >= 1
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.slow
+def test_killed_workers(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    dice = random.Random(0)
+    process = start(tmp_path)
+    for count in (4, 18, 30):
+        wait_for_shards(process, tmp_path, count)
+        workers = workers_of(process.pid)
+        if workers:
+            os.kill(dice.choice(workers), signal.SIGKILL)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert said == f"{COUNT} made, 0 there\n"
+    assert contents(tmp_path) == whole
+
+
+def test_two_drivers_do_not_meet(tmp_path: Path) -> None:
+    with driving_alone(LocalStore(tmp_path)), pytest.raises(InputError, match="being run by another command"):
+        make(LocalStore(tmp_path), tasks(1), 0)
+    assert make(LocalStore(tmp_path), tasks(1), 0).made == 1
