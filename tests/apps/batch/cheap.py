@@ -46,9 +46,7 @@ class Cheap:
         return {"model": self.pause}
 
     def check(self, spec: dict[str, Any], folder: Path) -> None:
-        if not (folder / "digits.txt").read_text().startswith(
-            hashlib.sha256(str(spec["number"]).encode()).hexdigest()
-        ):
+        if not (folder / "digits.txt").read_text().startswith(hashlib.sha256(str(spec["number"]).encode()).hexdigest()):
             raise ValueError(f"expected the digits of {spec['number']}")
 
 
@@ -86,9 +84,7 @@ def make(
 ) -> Tally:
     """Run the engine on a store, as the command does."""
     if backend is None:
-        backend = (
-            LocalBackend(store.address, kind, num_workers, timeout) if num_workers else InlineBackend(store, kind)
-        )
+        backend = LocalBackend(store.address, kind, num_workers, timeout) if num_workers else InlineBackend(store, kind)
     ledger, progress = Ledger(store), Progress(Console(stderr=True), len(wanted))
     with driving_alone(store), ledger.journal() as journal, progress.shown():
         return drive(ledger, wanted, backend, journal, progress, retries=retries, limit=limit, pardon=pardon)

@@ -1,4 +1,4 @@
-"""`worldloom batch run` and `resume`: from options to a tally and an exit code."""
+"""`worldloom batch plan`, `run` and `resume`: from options to files, a tally and an exit code."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -15,9 +16,11 @@ from worldloom.apps.batch.driving.kind import DrivingKind
 from worldloom.apps.batch.engine import RETRIES, OutOfRoom, Tally, drive, missing
 from worldloom.apps.batch.folder import Batch, create_batch, open_batch
 from worldloom.apps.batch.manifest import check_manifest
+from worldloom.apps.batch.plan import write_plan
 from worldloom.apps.batch.progress import Progress, duration
 from worldloom.apps.batch.shard import Kind
 from worldloom.apps.batch.store import Store, driving_alone, open_store
+from worldloom.apps.batch.sweep import load_values, sweep_from_json
 from worldloom.errors import InputError
 
 DONE, FAILED, NOTHING_TO_DO, TERMINATED = 0, 1, 3, 143  # exit codes; bad input is 2, Ctrl-C 130
@@ -58,6 +61,22 @@ class RunOptions:
 
 class Terminated(BaseException):
     """SIGTERM: stop as Ctrl-C does."""
+
+
+def plan_batch(out: Path, sweep: Path | None, options: dict[str, Any]) -> str:
+    """Write a manifest from a sweep's file, with options in place of its keys; returns what is in it, in words.
+
+    Raises:
+        InputError: neither gives a source, or no scenario comes of it.
+    """
+    given = load_values(sweep) if sweep is not None else {}
+    folder = sweep.parent if sweep is not None else Path()
+    values = {**given, **options} if isinstance(given, dict) else given
+    planned = write_plan(sweep_from_json(values, str(sweep or "the options"), folder), out)
+    console = Console(stderr=True)
+    for reason, count in sorted(planned.left_out.items()):
+        console.print(f"left out: {count} {reason}", highlight=False)
+    return f"{planned.scenarios} scenarios, of {planned.sources} {'source' if planned.sources == 1 else 'sources'}"
 
 
 def run_batch(manifest: Path, out: str, options: RunOptions, kind: Kind | None = None) -> int:
