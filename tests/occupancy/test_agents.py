@@ -7,9 +7,8 @@ import torch
 
 from tests.occupancy.moving_world import CAR, PEDESTRIAN, ROAD, straight_street
 from worldloom.errors import InputError
-from worldloom.geometry import FREE, MOVERS, OCC3D_CLASSES, among, invert
+from worldloom.geometry import FREE, MOVERS, OCC3D_CLASSES, among, yaw_from_rotmat
 from worldloom.occupancy.agents import EXTENTS, AddedAgent, Agents, with_agents
-from worldloom.occupancy.tracks import find_tracks
 
 USERS = ((CAR, 12.0, 2.0, 6.0), (CAR, -15.0, -3.0, 4.0), (PEDESTRIAN, 6.0, -6.0, 1.0))
 
@@ -24,14 +23,14 @@ def middle(past, frame: int, label: int) -> torch.Tensor:
 
 def test_all_is_as_it_was() -> None:
     past = straight_street(4, users=USERS)
-    same, taken = with_agents(past, Agents())
-    assert torch.equal(same.labels, past.labels)
-    assert taken == ()
+    same = with_agents(past, Agents())
+    assert torch.equal(same.past.labels, past.labels)
+    assert (same.added, same.overlaps) == ((), ())
 
 
 def test_the_nearest_stay_and_the_others_leave_unknown_voxels() -> None:
     past = straight_street(4, users=USERS)
-    kept, _ = with_agents(past, Agents(keep=1))
+    kept = with_agents(past, Agents(keep=1)).past
     assert (kept.labels == PEDESTRIAN).sum() == (past.labels == PEDESTRIAN).sum()  # 6 m ahead: the nearest
     assert (kept.labels == CAR).sum() == 0
     gone = among(past.labels, MOVERS) & (kept.labels == FREE)
@@ -39,9 +38,9 @@ def test_the_nearest_stay_and_the_others_leave_unknown_voxels() -> None:
     assert not kept.observed[gone].any()
     assert kept.observed[~gone].all()
     assert torch.equal(kept.labels[~gone], past.labels[~gone])
-    nobody, _ = with_agents(past, Agents(keep=0))
+    nobody = with_agents(past, Agents(keep=0)).past
     assert not among(nobody.labels, MOVERS).any()
-    everybody, _ = with_agents(past, Agents(keep=3))
+    everybody = with_agents(past, Agents(keep=3)).past
     assert torch.equal(everybody.labels, past.labels)
 
 
@@ -49,7 +48,7 @@ def test_who_has_left_is_farther_than_anybody_who_is_there() -> None:
     past = straight_street(4, users=((CAR, 30.0, 2.0, 4.0), (PEDESTRIAN, 2.0, -6.0, 0.0)))
     labels = past.labels.clone()
     labels[2:][labels[2:] == PEDESTRIAN] = FREE
-    kept, _ = with_agents(type(past)(labels, *list(vars(past).values())[1:]), Agents(keep=1))
+    kept = with_agents(type(past)(labels, *list(vars(past).values())[1:]), Agents(keep=1)).past
     assert (kept.labels[-1] == CAR).any()
     assert not (kept.labels == PEDESTRIAN).any()
 
@@ -57,7 +56,9 @@ def test_who_has_left_is_farther_than_anybody_who_is_there() -> None:
 @pytest.mark.parametrize("kind", EXTENTS)
 def test_an_added_agent_has_its_size_and_stands_on_the_road(kind: str) -> None:
     past = straight_street(2, ego_speed=0.0, users=())
-    new, taken = with_agents(past, Agents(add=(AddedAgent(kind, 18.0, 1.0),)))
+    cast = with_agents(past, Agents(add=(AddedAgent(kind, 18.0, 1.0),)))
+    new = cast.past
+    assert torch.equal(cast.seen.labels, past.labels)
     label = OCC3D_CLASSES.index(kind)
     cells = (new.labels[-1] == label).nonzero()
     size = (cells.amax(0) - cells.amin(0) + 1) * past.grid.voxel_size
@@ -65,7 +66,7 @@ def test_an_added_agent_has_its_size_and_stands_on_the_road(kind: str) -> None:
         assert abs(measured - extent) <= 0.81
     road_top = int((past.labels[-1] == ROAD).nonzero()[:, 2].max())
     assert int(cells[:, 2].min()) in (road_top, road_top + 1)
-    assert taken == (0.0,)
+    assert cast.overlaps == (0.0,)
     assert new.observed[new.labels == label].all()
     x, y = middle(new, -1, label).tolist()
     assert (x, y) == pytest.approx((18.0, 1.0), abs=0.25)
@@ -75,17 +76,19 @@ def test_it_has_come_at_constant_velocity_in_the_world() -> None:
     """The ego drives 2 m a frame; who crosses from the right at 4 m/s has come from there."""
     past = straight_street(4, ego_speed=4.0, users=())
     agent = AddedAgent("bus", 20.0, -1.0, 90.0, 4.0)
-    new, _ = with_agents(past, Agents(add=(agent,)))
-    label = OCC3D_CLASSES.index("bus")
+    cast = with_agents(past, Agents(add=(agent,)))
+    new, label = cast.past, OCC3D_CLASSES.index("bus")
     ego_x = float(past.world_from_ego[-1, 0, 3])
     for frame in range(4):
         x, y = middle(new, frame, label).tolist()
         assert x == pytest.approx(ego_x + 20.0, abs=0.3)
         assert y == pytest.approx(-1.0 - 2.0 * (3 - frame), abs=0.3)
-    (track,) = find_tracks(new)
+    (track,) = cast.added
     assert track.present.all()
-    assert (track.world_from_object[1:, 1, 3] - track.world_from_object[:-1, 1, 3]).tolist() == pytest.approx(
-        [2.0] * 3, abs=0.3
+    torch.testing.assert_close(track.world_from_object[:, 0, 3], torch.full((4,), ego_x + 20.0).double())
+    torch.testing.assert_close(track.world_from_object[:, 1, 3], torch.tensor([-7.0, -5.0, -3.0, -1.0]).double())
+    torch.testing.assert_close(
+        yaw_from_rotmat(track.world_from_object[:, :3, :3]), torch.full((4,), math.pi / 2).double()
     )
 
 
@@ -96,7 +99,7 @@ def test_headings_turn_with_the_ego() -> None:
     turned[:, :3, :3] = quarter
     moved = type(past)(past.labels, past.observed, turned, past.grid, past.classes, past.dt)
     agent = Agents(add=(AddedAgent("truck", 15.0, 0.0, 0.0, 6.0),))
-    first, second = with_agents(past, agent)[0], with_agents(moved, agent)[0]
+    first, second = with_agents(past, agent).past, with_agents(moved, agent).past
     assert torch.equal(first.labels[-1], second.labels[-1])  # the same in the ego's frame
     assert torch.equal(first.labels[0], second.labels[0])
     lengths = (first.labels[-1] == 10).nonzero()
@@ -105,9 +108,9 @@ def test_headings_turn_with_the_ego() -> None:
 
 def test_a_place_that_is_taken_is_told() -> None:
     past = straight_street(2, ego_speed=0.0, users=((CAR, 12.0, 2.0, 0.0),))
-    _, (share,) = with_agents(past, Agents(add=(AddedAgent("car", 12.0, 2.0),)))
-    assert share > 0.6
-    _, (free,) = with_agents(past, Agents(keep=0, add=(AddedAgent("car", 12.0, 2.0),)))
+    (share,) = with_agents(past, Agents(add=(AddedAgent("car", 12.0, 2.0),))).overlaps
+    assert share > 0.4  # the car there is smaller
+    (free,) = with_agents(past, Agents(keep=0, add=(AddedAgent("car", 12.0, 2.0),))).overlaps
     assert free == 0.0
 
 
@@ -116,7 +119,7 @@ def test_agents_on_slopes_stand_on_the_ground_there() -> None:
     labels = past.labels.clone()
     labels[0, 150:, :, 4] = torch.where(labels[0, 150:, :, 0] == ROAD, ROAD, labels[0, 150:, :, 4])
     hill = type(past)(labels, *list(vars(past).values())[1:])
-    new, _ = with_agents(hill, Agents(add=(AddedAgent("car", 30.0, 0.0), AddedAgent("car", 8.0, 0.0))))
+    new = with_agents(hill, Agents(add=(AddedAgent("car", 30.0, 0.0), AddedAgent("car", 8.0, 0.0)))).past
     cells = (new.labels[0] == CAR).nonzero()
     far, near = cells[cells[:, 0] > 140], cells[cells[:, 0] < 140]
     assert int(far[:, 2].min()) - int(near[:, 2].min()) == 4
@@ -141,4 +144,3 @@ def test_agents_that_cannot_be(make, message: str) -> None:
 
 def test_extents_are_of_classes_that_move() -> None:
     assert {OCC3D_CLASSES.index(kind) for kind in EXTENTS} == set(MOVERS)
-    assert invert(torch.eye(4)).shape == (4, 4)

@@ -28,7 +28,7 @@ def test_it_turns_and_moves_with_the_world(yaw: float) -> None:
     moved = compose(rotz(torch.tensor(yaw, dtype=torch.float64)), torch.tensor([900.0, -300.0, 12.0]).double())
     there = replace(clip, world_from_ego=moved @ clip.world_from_ego.double())
     before, after = road_surface(clip), road_surface(there)
-    assert before.mask.sum() == pytest.approx(int(after.mask.sum()), rel=0.002)
+    assert before.mask.sum() == pytest.approx(int(after.mask.sum()), rel=0.01)
     places = torch.tensor([[0.0, 0.0], [10.0, 7.0], [10.0, 9.0], [-50.0, 0.0]], dtype=torch.float64)
     world = places @ moved[:2, :2].T + moved[:2, 3]
     assert after.at(world).tolist() == before.at(places).tolist() == [True, True, False, False]

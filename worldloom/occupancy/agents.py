@@ -68,24 +68,33 @@ class Agents:
             raise InputError(f"expected agents to keep, 0 or more, got {self.keep}")
 
 
-def with_agents(past: Occupancy, agents: Agents) -> tuple[Occupancy, tuple[float, ...]]:
+@dataclass(frozen=True)
+class CastPast:
+    """A past with the road users that were asked for."""
+
+    past: Occupancy  # what is seen now: those who stay, and those who were added
+    seen: Occupancy  # without those who were added
+    added: tuple[Track, ...]  # over the frames of the past, exactly
+    overlaps: tuple[float, ...]  # of each added agent, the share of its present voxels that an obstacle had taken
+
+
+def with_agents(past: Occupancy, agents: Agents) -> CastPast:
     """The past with other road users.
 
     Who is taken away leaves voxels that nobody has looked at: what is behind them is not known. Who is put in stands on
-    the ground around it, and is observed.
+    the ground around it, and is observed. Where they have come from is not left to be found in the voxels: a tracker
+    cannot tell how far something long has moved along itself.
 
     Args:
         past: labels t x y z of Occ3D's classes.
-    Returns:
-        the past, and for each added agent the share of its voxels in the present frame that an obstacle had taken.
     """
-    if agents.keep is not None:
-        past = _kept(past, agents.keep)
-    taken = []
+    seen = past if agents.keep is None else _kept(past, agents.keep)
+    past, added, overlaps = seen, [], []
     for agent in agents.add:
-        past, share = _added(past, agent)
-        taken.append(share)
-    return past, tuple(taken)
+        past, track, share = _added(past, agent)
+        added.append(track)
+        overlaps.append(share)
+    return CastPast(past, seen, tuple(added), tuple(overlaps))
 
 
 def _kept(past: Occupancy, count: int) -> Occupancy:
@@ -132,26 +141,28 @@ def _cells_of(past: Occupancy, frame: int, tracks: Sequence[Track], chosen: Sequ
     return mask
 
 
-def _added(past: Occupancy, agent: AddedAgent) -> tuple[Occupancy, float]:
+def _added(past: Occupancy, agent: AddedAgent) -> tuple[Occupancy, Track, float]:
     label = OCC3D_CLASSES.index(agent.kind)
-    now = past.world_from_ego[-1].double()
+    poses = past.world_from_ego.double()
     yaw = torch.tensor(math.radians(agent.heading_deg), dtype=torch.float64)
     labels, observed = past.labels.clone(), past.observed.clone()
-    share = 0.0
-    for frame in range(len(past)):
+    ways = []
+    for frame, pose in enumerate(poses):
         behind = agent.speed * past.dt * (len(past) - 1 - frame)
-        place = torch.tensor(
-            [agent.ahead - behind * math.cos(yaw), agent.left - behind * math.sin(yaw), 0.0], dtype=torch.float64
-        )
-        ego_from_agent = invert(past.world_from_ego[frame].double()) @ now @ compose(rotz(yaw), place)
+        place = [agent.ahead - behind * math.cos(yaw), agent.left - behind * math.sin(yaw), 0.0]
+        ego_from_agent = invert(pose) @ poses[-1] @ compose(rotz(yaw), torch.tensor(place, dtype=torch.float64))
         ego_from_agent[2, 3] = _ground_at(past.labels[frame], past.grid, ego_from_agent[:2, 3])
-        track = Track(label, ego_from_agent[None], torch.ones(1, dtype=torch.bool), _body(agent, past.grid.voxel_size))
-        drawn = draw_tracks(torch.full_like(labels[frame], FREE), past.grid, ego_from_agent[None], [track])
-        body = drawn == label
+        ways.append(pose @ ego_from_agent)
+    present = torch.ones(len(past), dtype=torch.bool)
+    track = Track(label, torch.stack(ways), present, _body(agent, past.grid.voxel_size))
+    share = 0.0
+    for frame, (pose, way) in enumerate(zip(poses, ways, strict=True)):
+        empty = torch.full_like(labels[frame], FREE)
+        body = draw_tracks(empty, past.grid, (invert(pose) @ way)[None], [track]) == label
         if frame == len(past) - 1 and bool(body.any()):
             share = float(among(labels[frame][body], OBSTACLES).double().mean())
         labels[frame][body], observed[frame][body] = label, True
-    return replace(past, labels=labels, observed=observed), share
+    return replace(past, labels=labels, observed=observed), track, share
 
 
 def _body(agent: AddedAgent, voxel: float) -> Float[Tensor, "n 3"]:

@@ -167,7 +167,20 @@ class WorldModel:
                 f"expected at least one future of at least one frame and a path as long, got {num_futures} futures, "
                 f"{frames} frames and a path of {0 if ego_path is None else len(ego_path)}"
             )
-        start = self.observe(past)
+        return self.generate_from(self.observe(past), ego_path, num_futures, seed, mode, steps, guidance, frames)
+
+    def generate_from(
+        self,
+        start: WorldState,
+        ego_path: EgoPath | None,
+        num_futures: int = 1,
+        seed: int = 0,
+        mode: str = "forward",
+        steps: int = 2,
+        guidance: float | int = 1.0,
+        frames: int = 6,
+    ) -> Futures:
+        """As `generate`, from a state, which may have been changed: K futures of so many frames."""
         clips, paths, risks, users = [], [], [], []
         for number in range(num_futures):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + number)

@@ -4,6 +4,7 @@ import re
 import sys
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, Union
 
@@ -13,7 +14,7 @@ from worldloom.errors import InputError
 def dataclass_from_json(value: Any, kind: Any, where: str) -> Any:
     """`value`, as `json.loads` gives it, as the annotated type `kind`: a dataclass, or what its fields may be.
 
-    Fields may be bool, int, float, str, None, tuples, dicts with text keys, literals, unions and other dataclasses.
+    Fields may be bool, int, float, str, None, tuples, dicts and mappings with text keys, literals, unions and other dataclasses.
     Unknown and missing fields are refused, and so are numbers that a float cannot hold.
 
     Args:
@@ -38,7 +39,7 @@ def _parse(value: Any, kind: Any, where: str) -> Any:
         kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
         if len(kinds) == len(value):
             return tuple(_parse(v, k, f"{where}[{i}]") for i, (v, k) in enumerate(zip(value, kinds, strict=True)))
-    elif origin is dict and isinstance(value, dict) and args[0] is str:
+    elif origin in (dict, Mapping) and isinstance(value, dict) and args[0] is str:
         return {key: _parse(v, args[1], f"{where}.{key}") for key, v in value.items()}
     elif (
         kind is float

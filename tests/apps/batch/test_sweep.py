@@ -180,7 +180,7 @@ def test_yaml_says_what_it_says(tmp_path: Path) -> None:
         ("sources: [{towns: 1, drives: 0}]", "1 to 10000 drives"),
         ("sources: &a [{clip: a}]\ncolour: red", "expected keys of .*, got 'colour'"),
         ("sources: {clip: a}\npath: up", "straight, left, right, stop"),
-        ("sources: {clip: a}\npath: [left, left]", "each value once, got 'left' twice"),
+        ("sources: {clip: a}\npath: [left, left]", "path: expected each value once"),
         ("sources: {clip: a}\npath: none.json", "none.json"),
         ("sources: {clip: a}\nspeed: fast", "speed: expected a number, got 'fast'"),
         ("sources: {clip: a}\nspeed: 010", "speed: expected a number, got '010'"),

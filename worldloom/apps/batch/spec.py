@@ -138,8 +138,8 @@ class ScenarioSpec:
             raise InputError(f"expected 64 hex digits in sha256, got {self.source.sha256[:70]!r}")
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
-        return asdict(self)
+        """As plain JSON, with lists for tuples."""
+        return json.loads(json.dumps(asdict(self), allow_nan=False))
 
     def line(self) -> str:
         """As canonical JSON, without a line end."""
@@ -179,7 +179,7 @@ def spec_from_json(value: Any, where: str) -> ScenarioSpec:
     """
     if isinstance(value, dict) and isinstance(value.get("source"), dict):
         kind = value["source"].get("kind")
-        if kind not in _SOURCES:
+        if not isinstance(kind, str) or kind not in _SOURCES:
             raise InputError(f"{where}: expected a source of kind {', '.join(_SOURCES)}, got {str(kind)[:40]!r}")
         dataclass_from_json(value["source"], _SOURCES[kind], f"{where}: source")  # a message of this kind alone
     return dataclass_from_json(value, ScenarioSpec, where)

@@ -96,7 +96,7 @@ def future_names(spec: ScenarioSpec) -> list[str]:
 
 def _scores(spec: ScenarioSpec, given: Given, futures: Futures) -> dict[str, Any]:
     """All that is known about a future, as plain JSON."""
-    facts: dict[str, Any] = {"added_agents_overlap": [round(share, 4) for share in given.overlaps]}
+    facts: dict[str, Any] = {"added_agents_overlap": [round(share, 4) for share in given.cast.overlaps]}
     if not spec.score:
         return facts
     risk = futures.risk if len(futures.risk) else None

@@ -1,7 +1,7 @@
 """A spec becomes futures: the past is opened and changed as asked, the ego's way laid, and the model called."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from worldloom.errors import InputError
 from worldloom.geometry import EgoPath, Occupancy
 from worldloom.geometry.ego_path import path_from_steps
 from worldloom.geometry.manoeuvres import manoeuvre_path
-from worldloom.occupancy.agents import with_agents
+from worldloom.occupancy.agents import CastPast, with_agents
 from worldloom.occupancy.forecast import copy_warp
 from worldloom.occupancy.tracks import find_tracks
 from worldloom.occupancy.user_boxes import box_of
@@ -23,10 +23,14 @@ from worldloom.occupancy.world_model import Futures, WorldModel
 class Given:
     """A scenario before the model is called."""
 
-    past: Occupancy  # with the agents that the spec asks for
+    cast: CastPast  # with the agents that the spec asks for
     truth: Occupancy | None
     ego_path: EgoPath | None  # poses of the future frames; None where the model drives
-    overlaps: tuple[float, ...]  # of each added agent, the share that was taken
+
+    @property
+    def past(self) -> Occupancy:
+        """What is seen now."""
+        return self.cast.past
 
 
 def prepare(spec: ScenarioSpec, cache: Path) -> Given:
@@ -36,23 +40,24 @@ def prepare(spec: ScenarioSpec, cache: Path) -> Given:
         InputError: see `open_past`; a logged path that is too short, or of a past with other agents.
     """
     seen = open_past(spec, cache)
-    past, overlaps = with_agents(seen.past, spec.agents)
-    return Given(past, seen.truth, _ego_path(spec, seen), overlaps)
+    return Given(with_agents(seen.past, spec.agents), seen.truth, _ego_path(spec, seen))
 
 
 def simulate(spec: ScenarioSpec, given: Given) -> Futures:
     """The futures; the same spec gives the same, whoever makes them."""
-    drawing = spec.drawing
+    drawing, cast = spec.drawing, given.cast
     if drawing.model == COPY_WARP:
         assert given.ego_path is not None
-        future = copy_warp(given.past, given.ego_path)
-        still = [track for track in find_tracks(given.past) if bool(track.present[-1])]
+        future = copy_warp(cast.past, given.ego_path)
+        still = [track for track in (*find_tracks(cast.seen), *cast.added) if bool(track.present[-1])]
         stand = tuple(
             box_of(track, track.world_from_object[-1:].expand(spec.horizon + 1, 4, 4), future.dt) for track in still
         )
         return Futures((future,), (given.ego_path,), torch.zeros(0, spec.horizon, 2), (stand,))
-    return world_model(drawing.model).generate(
-        given.past,
+    model = world_model(drawing.model)
+    start = model.observe(cast.seen)
+    return model.generate_from(
+        replace(start, tracks=(*start.tracks, *cast.added)),
         given.ego_path,
         drawing.num_futures,
         spec.seed,
