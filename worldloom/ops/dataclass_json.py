@@ -14,7 +14,7 @@ from worldloom.errors import InputError
 def dataclass_from_json(value: Any, kind: Any, where: str) -> Any:
     """`value`, as `json.loads` gives it, as the annotated type `kind`: a dataclass, or what its fields may be.
 
-    Fields may be bool, int, float, str, None, tuples, dicts and mappings with text keys, literals, unions and other dataclasses.
+    Fields may be bool, int, float, str, None, tuples, mappings with text keys, literals, unions and other dataclasses.
     Unknown and missing fields are refused, and so are numbers that a float cannot hold.
 
     Args:
