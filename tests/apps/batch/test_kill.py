@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.apps.batch.cheap import contents, make, tasks
+from worldloom.apps.batch.ledger import Ledger
 from worldloom.apps.batch.shard import all_shards
 from worldloom.apps.batch.store import LocalStore, driving_alone
 from worldloom.errors import InputError
 
 ROOT = Path(__file__).parents[3]
-COUNT = 40
+COUNT, KILLS = 80, 20
 
 
 def start(out: Path) -> subprocess.Popen:
@@ -59,28 +60,44 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return contents(folder)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_a_killed_driver(tmp_path: Path, whole: dict[str, bytes], seed: int) -> None:
-    dice = random.Random(seed)
-    process = start(tmp_path)
-    wait_for_shards(process, tmp_path, dice.randrange(1, 30))
-    time.sleep(dice.random() * 0.05)
+def kill(process: subprocess.Popen, victim: int) -> None:
+    """And wait until nobody of the batch is left, if the victim is the driver."""
     workers = workers_of(process.pid)
-    process.kill()
+    os.kill(victim, signal.SIGKILL)
+    if victim != process.pid:
+        return
     process.communicate()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
-    tally = make(LocalStore(tmp_path), tasks(COUNT), 2)
-    assert tally.made + tally.there == COUNT
-    assert tally.there >= 1
-    assert contents(tmp_path) == whole
 
 
 @pytest.mark.slow
-def test_killed_workers(tmp_path: Path, whole: dict[str, bytes]) -> None:
+def test_twenty_kills_lose_and_double_nothing(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    """One batch, whose driver and workers are killed by turns at random moments until it is made."""
+    dice, out = random.Random(0), tmp_path / "batch"
+    process, found = start(out), []
+    for number in range(KILLS):
+        if process.poll() is not None:
+            process = start(out)
+        goal = len(all_shards(LocalStore(out))) + dice.randrange(4)
+        wait_for_shards(process, out, goal)
+        time.sleep(dice.random() * 0.05)  # in the midst of a shard, or of its publishing
+        found.append(len(all_shards(LocalStore(out))))
+        kill(process, process.pid if number % 4 == 3 else dice.choice([*workers_of(process.pid), process.pid]))
+    process.communicate()
+    assert 0 < found[4] < found[-1] < COUNT  # the kills were in the middle
+    tally = make(LocalStore(out), tasks(COUNT), 2)
+    assert tally.made + tally.there == COUNT
+    assert (tally.failed, tally.made > 0) == (0, True)
+    assert contents(out) == whole
+    made = [entry["shard"] for entry in Ledger(LocalStore(out)).entries() if "cause" not in entry and entry["seconds"]]
+    assert len(made) == len(set(made))
+
+
+@pytest.mark.slow
+def test_a_driver_outlives_its_workers(tmp_path: Path, whole: dict[str, bytes]) -> None:
     dice = random.Random(0)
     process = start(tmp_path)
     for count in (4, 18, 30):

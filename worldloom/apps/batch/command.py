@@ -117,7 +117,7 @@ def resume_batch(address: str, options: RunOptions, kind: Kind | None = None) ->
 
 def _make(batch: Batch, options: RunOptions, console: Console, kind: Kind | None) -> int:
     kind = kind or DrivingKind(batch.cache())
-    progress = Progress(console, batch.count)
+    progress = Progress(console, batch.count, options.limit)
     console.print(f"{batch.count} scenarios in {batch.store.address}", highlight=False, soft_wrap=True)
     try:
         with _terminable(), batch.ledger.journal() as journal, progress.shown():

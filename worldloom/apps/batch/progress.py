@@ -21,8 +21,9 @@ _WINDOW = 200  # scenarios over whose time the rate is taken
 class Progress:
     """Told of every outcome; shows a bar on a terminal, lines elsewhere."""
 
-    def __init__(self, console: Console, total: int) -> None:
-        self._console, self._total = console, total
+    def __init__(self, console: Console, total: int, limit: int | None = None) -> None:
+        """`limit` is how many of the total this run makes at most."""
+        self._console, self._total, self._limit = console, total, limit
         self._ends: deque[float] = deque(maxlen=_WINDOW)
         self._said = self._start = time.monotonic()
         self._bar: bars.Progress | None = None
@@ -76,7 +77,9 @@ class Progress:
         rate = self.per_hour()
         if not rate:
             return "no rate yet"
-        left = max(0, self._total - tally.done)
+        left = self._total - tally.done
+        if self._limit is not None:
+            left = min(left, self._limit - tally.made - tally.quarantined)
         trouble = f", {tally.failed} failed" if tally.failed else ""
         return f"{rate:.0f}/h, {duration(3600 * left / rate)} left{trouble}"
 

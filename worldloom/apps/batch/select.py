@@ -1,6 +1,8 @@
 """`worldloom batch filter`: scenarios chosen by what came of them, as a manifest."""
 
+import itertools
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from rich.console import Console
 from worldloom.apps.batch.folder import open_batch
 from worldloom.apps.batch.manifest import save_manifest
 from worldloom.apps.batch.results import Result, results_of
+from worldloom.apps.batch.spec import ScenarioSpec
 from worldloom.apps.batch.store import open_store
 from worldloom.errors import InputError
 
@@ -77,18 +80,24 @@ def filter_batch(address: str, out: Path, bounds: Bounds) -> int:
         InputError: no batch there.
     """
     batch, console = open_batch(open_store(address)), Console(stderr=True)
-    dropped, chosen = Counter[str](), []
-    for result in results_of(batch):
-        reason = bounds.reason(result)
-        if reason is None:
-            chosen.append(result.spec)
-        else:
-            dropped[reason] += 1
-    for reason, count in dropped.most_common():
-        console.print(f"  {count} {reason}", highlight=False)
-    console.print(f"{len(chosen)} of {len(chosen) + dropped.total()} finished scenarios are chosen", highlight=False)
-    if not chosen:
+    dropped = Counter[str]()
+
+    def chosen() -> Iterator[ScenarioSpec]:
+        for result in results_of(batch):
+            reason = bounds.reason(result)
+            if reason is None:
+                yield result.spec
+            else:
+                dropped[reason] += 1
+
+    specs, count = chosen(), 0
+    first = next(specs, None)
+    if first is not None:
+        count = save_manifest(out, itertools.chain([first], specs))
+    for reason, number in dropped.most_common():
+        console.print(f"  {number} {reason}", highlight=False)
+    console.print(f"{count} of {count + dropped.total()} finished scenarios are chosen", highlight=False)
+    if not count:
         return 3
-    save_manifest(out, chosen)
     console.print(f"{out} names them: export and report take it with --only", highlight=False, soft_wrap=True)
     return 0

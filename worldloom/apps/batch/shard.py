@@ -75,7 +75,7 @@ def make_shard(task: Task, kind: Kind, store: Store) -> dict[str, float]:
     if finished(store, task.shard) is not None:
         return {}
     folder: Path | None = None
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     try:
         folder = store.scratch()
         seconds = kind.make(task.spec, folder)
@@ -93,7 +93,13 @@ def make_shard(task: Task, kind: Kind, store: Store) -> dict[str, float]:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
     end = time.perf_counter()
-    return {**seconds, "check": checked - made, "publish": end - checked, "whole": end - start}
+    return {
+        **seconds,
+        "check": checked - made,
+        "publish": end - checked,
+        "whole": end - start,
+        "cpu": time.process_time() - cpu,
+    }
 
 
 def finished(store: Store, shard: str) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,19 +90,19 @@ def inspect(batch: Batch) -> Findings:
 
 def make_again(batch: Batch, kind: Kind, count: int, found: Findings, seed: int = 0) -> None:
     """Make some of the whole shards anew and compare."""
-    whole = [task for task in batch.tasks() if success_of(batch.store, task.shard) is not None]
-    chosen = random.Random(seed).sample(range(len(whole)), min(count, len(whole)))
+    whole = [task.shard for task in batch.tasks() if success_of(batch.store, task.shard) is not None]
+    chosen = frozenset(random.Random(seed).sample(whole, min(count, len(whole))))
     kind.open()
-    for i in sorted(chosen):
-        task = whole[i]
-        folder = batch.store.scratch()
-        try:
-            kind.make(task.spec, folder)
-            fault = _difference(batch.store, task, folder)
-        finally:
-            for file in folder.iterdir():
-                file.unlink()
-            folder.rmdir()
+    for task in batch.tasks():
+        if task.shard not in chosen:
+            continue
+        # Not in the store's scratch, which a driver that begins meanwhile would clear.
+        with tempfile.TemporaryDirectory(prefix="worldloom-batch-") as folder:
+            try:
+                kind.make(task.spec, Path(folder))
+                fault = _difference(batch.store, task, Path(folder))
+            except InputError as error:
+                fault = f"not possible: {error}"
         if fault:
             found.faults.append(f"{task.shard} ({task.title}): made again, {fault}")
         else:

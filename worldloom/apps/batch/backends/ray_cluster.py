@@ -7,7 +7,7 @@ from typing import Any
 
 from worldloom.apps.batch.backends import Failure, Outcome, attempt
 from worldloom.apps.batch.shard import Kind, Task
-from worldloom.apps.batch.store import Store, open_store
+from worldloom.apps.batch.store import Store, hold_as_worker, open_store
 from worldloom.errors import InputError, require
 
 IN_HAND = 2  # tasks for each worker
@@ -99,5 +99,6 @@ _opened: dict[str, Store] = {}  # of this worker process, which does many tasks
 def _do(task: Task, kind: Kind, address: str, scratch: str | None) -> Outcome:
     if address not in _opened:
         _opened[address] = open_store(address, scratch)
+        hold_as_worker(_opened[address])  # until this process ends
         kind.open()
     return attempt(task, kind, _opened[address], f"{socket.gethostname()} process {os.getpid()}")

@@ -115,10 +115,8 @@ class Figures:
         seen: set[str] = set()
         chosen: dict[str, list[Result]] = {}
         rows = {
-            "The riskiest, as the model tells": [
-                one for _, _, one in sorted(self.riskiest, key=lambda x: (-x[0], -x[1]))
-            ],
-            "The lowest driving scores": [one for _, _, one in sorted(self.poorest, key=lambda x: (-x[0], -x[1]))],
+            "The riskiest, as the model tells": _largest_first(self.riskiest),
+            "The lowest driving scores": _largest_first(self.poorest),
             "Some of all, evenly spread": self.spread,
         }
         for name, results in rows.items():
@@ -203,7 +201,7 @@ def _axes(result: Result) -> list[tuple[str, str]]:
 
 
 def _keep(heap: list[tuple[float, int, Result]], value: float | None, number: int, result: Result, most: int) -> None:
-    """The largest values; of equal ones the first."""
+    """The largest values; `number` falls from result to result, so that of equal ones the first are kept."""
     if value is None or most < 1:
         return
     if len(heap) < most:
