@@ -102,6 +102,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 if __name__ == "__main__":
     out, count, workers = sys.argv[1:4]
-    tally = make(open_store(out), tasks(int(count)), int(workers), Cheap(pause=0.02))
+    tally = make(open_store(out), tasks(int(count)), int(workers), Cheap(pause=0.05))
     print(f"{tally.made} made, {tally.there} there")
     assert isinstance(open_store(out), LocalStore)

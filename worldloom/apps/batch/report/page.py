@@ -15,7 +15,7 @@ _MEANINGS = {
     "off-road risk": "told by the model: that the ego has left the road by the end",
     "PDMS-occ": "driving score on the made voxels: contact, road, time to collision, progress, comfort; 1 is best",
     "least time to collision": "of the footprint carried on at its speed; only where there is one within 3 s",
-    "physics": "1 is without a violation, 0 is like true frames in no order",
+    "physics": "1 is without a violation, 0 is like true frames in no order; what is worse stands at 0",
     "realism": "how usual the movement of road users is; 1 is the middle of truth",
     "mIoU": "against what was truly seen at the end, where the ego drives as it did",
 }
