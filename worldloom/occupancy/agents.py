@@ -15,8 +15,9 @@ from torch import Tensor
 from worldloom.errors import InputError
 from worldloom.geometry.occupancy import FREE, GROUND, MOVERS, OCC3D_CLASSES, Occupancy, VoxelGrid, among
 from worldloom.geometry.rigid import apply, compose, invert, rotz
+from worldloom.occupancy.bodies import CELL, draw_tracks
 from worldloom.occupancy.metrics.groups import OBSTACLES
-from worldloom.occupancy.tracks import Track, draw_tracks, find_tracks
+from worldloom.occupancy.tracks import Track, find_tracks
 
 # Length, width and height in metres, as SUMO has them for its vehicle classes.
 EXTENTS = {
@@ -154,23 +155,25 @@ def _added(past: Occupancy, agent: AddedAgent) -> tuple[Occupancy, Track, float]
         ego_from_agent[2, 3] = _ground_at(past.labels[frame], past.grid, ego_from_agent[:2, 3])
         ways.append(pose @ ego_from_agent)
     present = torch.ones(len(past), dtype=torch.bool)
-    track = Track(label, torch.stack(ways), present, _body(agent, past.grid.voxel_size))
+    # A body to be drawn by, and the voxels that would show it, by whose reach models tell its size.
+    shown, body = _filled(agent, past.grid.voxel_size), _filled(agent, CELL)
+    track = Track(label, torch.stack(ways), present, shown, body)
     share = 0.0
     for frame, (pose, way) in enumerate(zip(poses, ways, strict=True)):
         empty = torch.full_like(labels[frame], FREE)
-        body = draw_tracks(empty, past.grid, (invert(pose) @ way)[None], [track]) == label
-        if frame == len(past) - 1 and bool(body.any()):
-            share = float(among(labels[frame][body], OBSTACLES).double().mean())
-        labels[frame][body], observed[frame][body] = label, True
+        taken = draw_tracks(empty, past.grid, (invert(pose) @ way)[None], [track]) == label
+        if frame == len(past) - 1 and bool(taken.any()):
+            share = float(among(labels[frame][taken], OBSTACLES).double().mean())
+        labels[frame][taken], observed[frame][taken] = label, True
     return replace(past, labels=labels, observed=observed), track, share
 
 
-def _body(agent: AddedAgent, voxel: float) -> Float[Tensor, "n 3"]:
-    """Points of the box at most half a voxel apart, from the ground up."""
+def _filled(agent: AddedAgent, spacing: float) -> Float[Tensor, "n 3"]:
+    """Middles of cells of that side, at most, that fill the agent's box; it stands at z = 0."""
     axes = []
-    for extent, low in zip(EXTENTS[agent.kind], (-0.5, -0.5, 0.0), strict=True):
-        count = max(1, math.ceil(2 * extent / voxel))
-        axes.append(extent * (low + (torch.arange(count) + 0.5) / count))
+    for extent, middle in zip(EXTENTS[agent.kind], (0.0, 0.0, EXTENTS[agent.kind][2] / 2), strict=True):
+        half = max(0.0, extent - spacing) / 2
+        axes.append(middle + torch.linspace(-half, half, math.ceil(extent / spacing)))
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
 
 

@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[3]
 COUNT, KILLS = 120, 20
 
 
-def start(out: Path) -> subprocess.Popen:
+def start(out: Path, stdout: int = subprocess.DEVNULL) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.apps.batch.cheap", str(out), str(COUNT), "2"],
         cwd=ROOT,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.DEVNULL,
         text=True,
     )
@@ -76,7 +76,7 @@ def kill(process: subprocess.Popen, victim: int) -> None:
         os.kill(victim, signal.SIGKILL)
     if victim != process.pid:
         return
-    process.communicate()
+    process.wait()
     deadline = time.monotonic() + 60
     while any(map(lives, workers)) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -96,7 +96,7 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path, whole: dict[str, b
         time.sleep(dice.random() * 0.05)  # in the midst of a shard, or of its publishing
         found.append(len(all_shards(LocalStore(out))))
         kill(process, process.pid if number % 4 == 3 else dice.choice([*workers_of(process.pid), process.pid]))
-    process.communicate()
+    process.wait()
     assert 0 < found[4] < found[-1] < COUNT  # the kills were in the middle
     tally = make(LocalStore(out), tasks(COUNT), 2)
     assert tally.made + tally.there == COUNT
@@ -109,7 +109,7 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path, whole: dict[str, b
 @pytest.mark.slow
 def test_a_driver_outlives_its_workers(tmp_path: Path, whole: dict[str, bytes]) -> None:
     dice = random.Random(0)
-    process = start(tmp_path)
+    process = start(tmp_path, subprocess.PIPE)
     for count in (4, 40, 90):
         wait_for_shards(process, tmp_path, count)
         workers = workers_of(process.pid)

@@ -13,6 +13,7 @@ from worldloom.geometry import EgoPath, Occupancy
 from worldloom.geometry.ego_path import path_from_steps
 from worldloom.geometry.manoeuvres import manoeuvre_path
 from worldloom.occupancy.agents import CastPast, with_agents
+from worldloom.occupancy.bodies import with_bodies
 from worldloom.occupancy.forecast import copy_warp
 from worldloom.occupancy.tracks import find_tracks
 from worldloom.occupancy.user_boxes import box_of
@@ -49,7 +50,9 @@ def simulate(spec: ScenarioSpec, given: Given) -> Futures:
     if drawing.model == COPY_WARP:
         assert given.ego_path is not None
         future = copy_warp(cast.past, given.ego_path)
-        still = [track for track in (*find_tracks(cast.seen), *cast.added) if bool(track.present[-1])]
+        still = [
+            track for track in (*with_bodies(find_tracks(cast.seen), cast.seen), *cast.added) if bool(track.present[-1])
+        ]
         stand = tuple(
             box_of(track, track.world_from_object[-1:].expand(spec.horizon + 1, 4, 4), future.dt) for track in still
         )
