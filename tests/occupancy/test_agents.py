@@ -9,6 +9,7 @@ from tests.occupancy.moving_world import CAR, PEDESTRIAN, ROAD, straight_street
 from worldloom.errors import InputError
 from worldloom.geometry import FREE, MOVERS, OCC3D_CLASSES, among, yaw_from_rotmat
 from worldloom.occupancy.agents import EXTENTS, AddedAgent, Agents, with_agents
+from worldloom.occupancy.user_boxes import box_of
 
 USERS = ((CAR, 12.0, 2.0, 6.0), (CAR, -15.0, -3.0, 4.0), (PEDESTRIAN, 6.0, -6.0, 1.0))
 
@@ -70,6 +71,18 @@ def test_an_added_agent_has_its_size_and_stands_on_the_road(kind: str) -> None:
     assert new.observed[new.labels == label].all()
     x, y = middle(new, -1, label).tolist()
     assert (x, y) == pytest.approx((18.0, 1.0), abs=0.25)
+
+
+def test_its_box_is_its_size() -> None:
+    cast = with_agents(straight_street(2, users=()), Agents(add=(AddedAgent("truck", 18.0, 1.0, 30.0),)))
+    (track,) = cast.added
+    box = box_of(track, track.world_from_object, 0.5)
+    assert box.extent == pytest.approx(EXTENTS["truck"], abs=1e-5)
+    bottom = box.world_from_actor[-1, 2, 3] - box.extent[2] / 2
+    assert float(bottom) == pytest.approx(float(track.world_from_object[-1, 2, 3]), abs=1e-5)
+    # Models read the size off the voxels that show it, each 0.4 m wide.
+    shown = track.points.amax(0) - track.points.amin(0) + 0.4
+    assert shown.tolist() == pytest.approx(EXTENTS["truck"], abs=1e-5)
 
 
 def test_it_has_come_at_constant_velocity_in_the_world() -> None:

@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.apps.batch.cheap import Cheap, contents, make, tasks
 from worldloom.apps.batch.backends import Outcome
 from worldloom.apps.batch.backends.local import LocalBackend
-from worldloom.apps.batch.engine import OutOfRoom, missing
+from worldloom.apps.batch.engine import OutOfRoom, Tally, missing
 from worldloom.apps.batch.ledger import Ledger
+from worldloom.apps.batch.progress import Progress
 from worldloom.apps.batch.shard import SUCCESS, Task, all_shards, finished, shard_folder
 from worldloom.apps.batch.store import LocalStore
 from worldloom.errors import InputError
@@ -211,6 +213,23 @@ class DiesAtOpen(Cheap):
 def test_numbers_that_cannot_be(store: LocalStore, retries: int, limit: int | None) -> None:
     with pytest.raises(InputError, match=f"got {retries} and {limit}"):
         make(store, tasks(1), 0, retries=retries, limit=limit)
+
+
+def test_the_time_left_is_that_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred scenarios, ten of them there, a limit of five, two of those made at one a second: three seconds left."""
+    monkeypatch.setattr(Progress, "per_hour", lambda self: 3600.0)
+    tally = Tally(made=2, there=10)
+    assert Progress(Console(), 100, 5)._rate_words(tally) == "3600/h, 3 s left"
+    assert Progress(Console(), 100)._rate_words(tally) == "3600/h, 1 min 28 s left"
+
+
+def test_the_journal_says_what_a_scenario_took(store: LocalStore) -> None:
+    make(store, tasks(1), 0, kind=Cheap(pause=0.2))
+    (entry,) = Ledger(store).entries()
+    seconds = entry["seconds"]
+    assert {"check", "publish", "whole", "cpu"} <= set(seconds)
+    assert seconds["cpu"] + 0.1 < seconds["whole"]  # who sleeps needs no processor
+    assert seconds["check"] + seconds["publish"] < seconds["whole"]
 
 
 def test_the_journal_survives_a_line_that_was_cut(store: LocalStore) -> None:

@@ -32,7 +32,7 @@ Where = Annotated[
 Chunk = Annotated[int, typer.Option(help="Scenarios of one Slurm job.")]
 Slurm = Annotated[
     list[str] | None,
-    typer.Option("--slurm", help="Of Slurm jobs: NAME=VALUE as submitit has it, such as partition=cpu."),
+    typer.Option("--slurm", help="Of Slurm jobs: NAME=VALUE as submitit has it, such as slurm_partition=cpu."),
 ]
 
 
