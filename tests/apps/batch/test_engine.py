@@ -216,7 +216,7 @@ def test_numbers_that_cannot_be(store: LocalStore, retries: int, limit: int | No
 
 
 def test_the_time_left_is_that_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred scenarios, ten of them there, a limit of five, two of those made at one a second: three seconds left."""
+    """A hundred scenarios, ten of them there, a limit of five, two of those made, one a second: 3 s left."""
     monkeypatch.setattr(Progress, "per_hour", lambda self: 3600.0)
     tally = Tally(made=2, there=10)
     assert Progress(Console(), 100, 5)._rate_words(tally) == "3600/h, 3 s left"

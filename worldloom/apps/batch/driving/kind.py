@@ -101,7 +101,7 @@ def _scores(spec: ScenarioSpec, given: Given, futures: Futures) -> dict[str, Any
         return facts
     risk = futures.risk if len(futures.risk) else None
     facts |= score_scenario(given.past, futures.occupancy, risk).to_json()
-    if len(futures.occupancy) > 1:
+    if spec.drawing.num_futures > 1:
         facts["uncertainty"] = round(float(futures.uncertainty().mean()), 6)
     facts["truth"] = _against_truth(spec, given, futures.occupancy[0])
     return facts
