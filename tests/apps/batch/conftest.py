@@ -18,7 +18,7 @@ SMALL = {
     "horizon": 3,
     "path": ["log", "left"],
     "speed": [5],
-    "agents": ["all", {"keep": 1, "add": {"kind": "truck", "ahead": 14, "left": 0, "heading_deg": 180, "speed": 6}}],
+    "agents": ["all", {"keep": 1, "add": {"kind": "truck", "ahead": 9, "left": 0, "heading_deg": 180, "speed": 6}}],
     "model": "copy-warp",
 }
 
