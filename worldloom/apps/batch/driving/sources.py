@@ -41,7 +41,7 @@ def open_past(spec: ScenarioSpec, cache: Path) -> Seen:
     first, last = spec.now - spec.past + 1, spec.now + 1
     frames = _frames(spec.source, first, last + spec.horizon, cache)
     if len(frames) < spec.past:
-        raise InputError(f"{spec.title}: expected frames up to {spec.now}, got a clip of {first + len(frames)}")
+        raise InputError(f"{spec.title}: expected frames up to {spec.now}, got a clip of {source_frames(spec.source)}")
     if frames.grid != OCC3D_GRID or frames.classes != OCC3D_CLASSES:
         raise InputError(f"{spec.title}: expected the grid and classes of Occ3D, got {frames.grid.shape} of "
                          f"{frames.grid.voxel_size:g} m in {len(frames.classes)} classes")  # fmt: skip
