@@ -93,9 +93,7 @@ def make_scene(
     return SceneResult(out, json.loads((out / REPORT).read_text()))
 
 
-def _build(
-    run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, planned: Callable[[Panorama], Plan]
-) -> None:
+def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, planned: Callable[[Panorama], Plan]) -> None:
     folder = run.folder
     size = f"{rgb.shape[2]}x{rgb.shape[1]}"
     if rgb.shape[1] > MAX_ROWS:

@@ -23,8 +23,8 @@ from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
 from worldloom.geometry.interpolate import interpolate_poses, resample_cameras, resample_path
 from worldloom.geometry.manoeuvres import manoeuvre_path
 from worldloom.geometry.mesh import Mesh
-from worldloom.geometry.occ3d_palette import OCC3D_COLOURS
 from worldloom.geometry.navmesh import Agent, NavMesh
+from worldloom.geometry.occ3d_palette import OCC3D_COLOURS
 from worldloom.geometry.occupancy import (
     FREE,
     GROUND,

@@ -4,6 +4,8 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +14,6 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry.mesh import Mesh
-
 
 PORTAL_STEP = 1.0  # metres
 
@@ -83,7 +84,7 @@ class NavMesh:
 
     def mesh(self) -> Mesh:
         """The polygons as triangles, for `save_glb`: game engines and three-pathfinding take them so."""
-        faces = [(p[0], b, c) for p in self.polygons for b, c in zip(p[1:-1], p[2:], strict=True)]
+        faces = [(p[0], b, c) for p in self.polygons for b, c in pairwise(p[1:])]
         return Mesh(self.vertices, torch.tensor(faces, dtype=torch.int64).reshape(-1, 3))
 
     def locate(self, points: Float[Tensor, "n 3"]) -> Int64[Tensor, " n"]:
@@ -106,8 +107,9 @@ class NavMesh:
         """The shortest way on the mesh as a polyline with a point at each edge it crosses; None if there is none.
 
         The polygons to cross are those of the shortest way over points `PORTAL_STEP` apart on shared edges (Dijkstra
-        1959); within them the way is pulled taut by the funnel algorithm (Lee and Preparata 1984). So it may exceed
-        the shortest of all ways a little where two ways round an obstacle are nearly as long. Heights of start and goal are those of the mesh.
+        1959); within them the way is pulled taut by the funnel algorithm (Lee and Preparata 1984), and bends that a
+        straight line over other polygons avoids are taken out. So it may exceed the shortest of all ways a little where
+        two ways round an obstacle are nearly as long. Heights of start and goal are those of the mesh.
 
         Raises:
             InputError: if start or goal is not over the mesh.
@@ -229,7 +231,8 @@ def _edges(polygon: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(zip(polygon, polygon[1:] + polygon[:1], strict=True))
 
 
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _cross(a: np.ndarray, b: np.ndarray) -> Any:
+    """z of the cross product; a number of two vectors, an array of two arrays of them."""
     return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
@@ -258,7 +261,7 @@ def _taut(start: np.ndarray, left: np.ndarray, right: np.ndarray) -> Float[np.nd
             corners.append((len(left), left[-1]))
             at = len(left)
     points = [start]
-    for (passed, a), (next_passed, b) in zip(corners[:-1], corners[1:], strict=True):
+    for (passed, a), (next_passed, b) in pairwise(corners):
         for i in range(passed, next_passed):
             points.append(_crossing(a, b, left[i], right[i]))
     kept = [points[0]]

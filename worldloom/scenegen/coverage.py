@@ -15,7 +15,7 @@ ENOUGH = 2  # views of a patch from which its place follows
 
 
 def count_views(space: FreeSpace, patches: Patches, cameras: Camera) -> Int[Tensor, " n"]:
-    """In how many of the cameras (t,) each patch is seen: from its front and not edge-on, in the picture, not hidden."""
+    """In how many cameras (t,) each patch is seen: from its front and not edge-on, in the picture, and not hidden."""
     seen = faces(cameras.world_from_cam[:, :3, 3], patches) & in_picture(cameras, patches.points)
     view, patch = seen.nonzero(as_tuple=True)
     free = space.sees(cameras.world_from_cam[view, :3, 3], patches.points[patch])

@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from worldloom.errors import InputError
-from worldloom.geometry import Panorama, VoxelGrid, apply, compose, directions, invert, rotz, sample_panorama
+from worldloom.geometry import Panorama, VoxelGrid, compose, directions, invert, rotz, sample_panorama
 from worldloom.geometry.rigid import yaw_from_rotmat
 
 REACH = 12.0  # metres from the panorama that paths go at most: farther, one of 512 rows covers 7 cm and more
@@ -25,7 +25,7 @@ _ROWS = 512  # of the distances from which voxels are carved
 _EXACT_ROWS = 256  # of those from which clearance is measured
 _FAR = 1e4  # metres; what is in the direction of the sky
 _GROWTH = 1.5  # from one width of cone to the next
-_STEPS = 24  # along a line of sight
+_STEPS = 16  # along a line of sight
 _SLACK = 0.03  # of the distance, by which a line of sight may lie behind the surface it ends on
 
 
@@ -73,7 +73,7 @@ class FreeSpace:
         self._carving = _nearest_of_blocks(distance, _ROWS)
         self._distance = _nearest_of_blocks(distance, _EXACT_ROWS)
         self._rays = directions(self._distance.shape[0]).reshape(-1, 3)
-        self.grid = _grid(self._distance, self._carving, max_voxels)
+        self.grid = _grid(self._carving, max_voxels)
         self.free: Bool[np.ndarray, "x y z"] = _carve(self._carving.numpy(), self.grid)
 
     @cached_property
@@ -157,7 +157,7 @@ class FreeSpace:
         return sample_panorama(self._distance[None], points[:, None], "nearest")[0, :, 0]
 
 
-def _grid(distance: Float[Tensor, "h w"], carving: Float[Tensor, "h w"], max_voxels: int) -> VoxelGrid:
+def _grid(distance: Float[Tensor, "h w"], max_voxels: int) -> VoxelGrid:
     """A grid about all that a small ball can reach from the panorama, as fine as `max_voxels` allows.
 
     A first, coarse grid holds all that is free within reach; light that falls through a window makes it large.
@@ -166,7 +166,7 @@ def _grid(distance: Float[Tensor, "h w"], carving: Float[Tensor, "h w"], max_vox
     low = torch.maximum(points.amin((0, 1)), points.new_tensor([-REACH, -REACH, -RISE]))
     high = torch.minimum(points.amax((0, 1)), points.new_tensor([REACH, REACH, RISE]))
     coarse = _fitted(low.tolist(), high.tolist(), max_voxels // 10)
-    free = _carve(carving.numpy(), coarse)
+    free = _carve(distance.numpy(), coarse)
     apart = ndimage.distance_transform_edt(np.pad(free, 1))[1:-1, 1:-1, 1:-1] * coarse.voxel_size
     pieces, _ = ndimage.label(apart >= SMALL_BALL)
     centre = tuple(int(-o / coarse.voxel_size) for o in coarse.origin)

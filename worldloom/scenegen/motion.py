@@ -26,13 +26,6 @@ class Guide:
     yaw: Float[Tensor, " k"]  # radians, unwrapped: from knot to knot the camera turns by the difference
     pitch: Float[Tensor, " k"]  # positive upwards
 
-    def __post_init__(self) -> None:
-        if not len(self.points) == len(self.yaw) == len(self.pitch) >= 1:
-            raise ValueError(
-                f"a guide needs as many points as yaws and pitches, got {len(self.points)}, {len(self.yaw)}, "
-                f"{len(self.pitch)}"
-            )
-
 
 @dataclass(frozen=True)
 class Motion:

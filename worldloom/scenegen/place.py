@@ -18,7 +18,7 @@ from worldloom.scenegen.walkable_mesh import navmesh_from_ground
 SPARE = 0.05  # metres that paths keep away from all else, beyond the agent's radius
 LOWEST_EYE = 0.8  # metres above the ground, of a walker
 
-_ROWS = 96  # of the surface of which views are counted
+_ROWS = 64  # of the surface of which views are counted
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Place:
         return self.ground.points(cells) + torch.tensor([0.0, 0.0, self.eye])
 
     def walk(self, goal: Float[Tensor, "3"]) -> Float[Tensor, "k 3"] | None:
-        """The shortest walk from the start to an eye over walkable ground, at the eye's height; None if none is found."""
+        """The shortest walk from the start to an eye over walkable ground, at eye height; None if none is found."""
         if self.ground.start is None:
             return None
         lift = torch.tensor([0.0, 0.0, self.eye])

@@ -63,8 +63,7 @@ def _added(seen: Coverage) -> list[dict[str, float | None]]:
     shares = [seen.shares(total) for total in seen.counts.cumsum(0)]
     before = [(0.0, 0.0), *shares[:-1]]
     return [
-        {"surface": _number(a - c), "frontier": _number(b - d)}
-        for (a, b), (c, d) in zip(shares, before, strict=False)
+        {"surface": _number(a - c), "frontier": _number(b - d)} for (a, b), (c, d) in zip(shares, before, strict=False)
     ]
 
 
@@ -97,6 +96,4 @@ def _cubes(plan: Plan, which: Bool[Tensor, " n"]) -> list[dict[str, Any]]:
     middle = points.new_zeros(num, 3).index_add(0, cube, points * areas[:, None]) / total[:, None].clamp(min=1e-9)
     world = apply(plan.place.panorama.world_from_pano, middle)
     order = total.argsort(descending=True, stable=True)[:MAX_CUBES].tolist()
-    return [
-        {"middle": [round(v, 2) for v in world[i].tolist()], "m2": round(total[i].item(), 2)} for i in order
-    ]
+    return [{"middle": [round(v, 2) for v in world[i].tolist()], "m2": round(total[i].item(), 2)} for i in order]

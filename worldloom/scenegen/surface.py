@@ -11,7 +11,8 @@ from torch import Tensor
 from worldloom.geometry import Panorama, directions
 from worldloom.scenegen.free_space import REACH
 
-GRAZING = math.radians(2.5)  # a quad seen more edge-on than this bridges a jump in distance; see `Quads.torn`
+# A quad seen more edge-on than this, or than so many pixels, bridges a jump in distance; see `Quads.torn`.
+GRAZING, GRAZING_PIXELS = math.radians(2.5), 2.0
 SHEET_STEP = 0.5  # metres between the patches of a frontier along its ray
 
 
@@ -24,7 +25,8 @@ class Quads:
     area: Float[Tensor, "h1 w"]  # square metres
     solid: Bool[Tensor, "h1 w"]  # none of the four pixels is sky
     # The surface does not go on between the four pixels: the quad is as steep to the ray as hardly any surface is, and
-    # hides what lies behind its nearer side. Ground at camera height c is cut off at c / tan(2.5 deg) = 23 c.
+    # hides what lies behind its nearer side. At 144 rows or more, ground at camera height c is cut off at
+    # c / tan(2.5 deg) = 23 c.
     torn: Bool[Tensor, "h1 w"]
     near: Float[Tensor, "h1 w"]  # least and greatest distance of the four pixels
     far: Float[Tensor, "h1 w"]
@@ -52,7 +54,7 @@ def quads(panorama: Panorama, rows: int | None = None) -> Quads:
     solid = ~torch.stack(four(sky)).any(0)
     ray = torch.nn.functional.normalize(sum(four(rays)), dim=-1)
     facing = -(normal * ray).sum(-1)
-    torn = solid & (facing < math.sin(GRAZING))
+    torn = solid & (facing < math.sin(max(GRAZING, GRAZING_PIXELS * math.pi / distance.shape[0])))
     normal = torch.where(solid[..., None], normal, 0)
     return Quads(centre, normal, doubled / 2, solid, torn, distances.amin(0), distances.amax(0))
 

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldloom.scenegen.sight import faces, in_view
 from worldloom.scenegen.motion import Guide
 from worldloom.scenegen.place import Place, Route
+from worldloom.scenegen.sight import faces, in_view
 
 MAX_PATHS = 10
 MAX_WALK = 8.0  # metres

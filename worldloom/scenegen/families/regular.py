@@ -35,7 +35,5 @@ def regular_routes(place: Place, generator: torch.Generator) -> list[Route]:
             points = place.start + RADIUS * (phase.sin() * ahead + side * (1 - phase.cos()) * left)
             routes.append(Route("regular", Guide(points, heading + side * SWEEP * share, 0 * share), walks=False))
         points = place.start + share[:, None] * (RADIUS * ahead + torch.tensor([0.0, 0.0, RISE]))
-        routes.append(
-            Route("regular", Guide(points, heading + RISE_TURN * share, RISE_PITCH * share), walks=False)
-        )
+        routes.append(Route("regular", Guide(points, heading + RISE_TURN * share, RISE_PITCH * share), walks=False))
     return routes

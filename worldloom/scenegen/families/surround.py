@@ -20,6 +20,8 @@ SNAP = 0.4  # metres from the arc to walkable ground
 MIN_ARC = math.radians(40)
 LARGE, HUGE = 0.5, 5.0  # metres across: smaller things are not worth a path, larger ones are walls
 FOOT = 0.25  # metres above the ground where a thing begins
+CEILING = 0.7  # of a normal's way down
+MAX_DISTANCE = 10.0  # metres from the panorama
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,21 @@ def surround_routes(place: Place, generator: torch.Generator) -> list[Route]:
 
 
 def things_on_ground(place: Place) -> list[Thing]:
-    """Pieces of surface above the ground that jumps in distance part from what is behind; most area shown first."""
+    """Pieces of surface that jumps in distance part from what is behind; most area shown first.
+
+    The ground and ceilings are left out: what stands between them is not one with what else does.
+    """
     quads = place.quads
     level = float(np.nanmedian(place.ground.height))
-    above = quads.solid & ~quads.torn & (quads.centre[..., 2] > level + FOOT) & (quads.far < 10.0)
+    above = (quads.centre[..., 2] > level + FOOT) & (quads.normal[..., 2] > -CEILING) & (quads.far < MAX_DISTANCE)
+    above &= quads.solid & ~quads.torn
     thrice = np.concatenate([above.numpy()] * 3, axis=1)  # whatever crosses the seam is whole in the middle one
     label, _ = ndimage.label(thrice)
     width = above.shape[1]
     things, taken = [], np.zeros(above.shape, bool)
     for number, where in enumerate(ndimage.find_objects(label), 1):
-        rows, columns = where
-        first = columns.start
-        if not width <= first < 2 * width or columns.stop - first >= width:
+        columns = where[1]
+        if not width <= columns.start < 2 * width or columns.stop - columns.start >= width:
             continue
         inside = np.zeros(thrice.shape, bool)
         inside[where] = label[where] == number
