@@ -116,7 +116,7 @@ def test_surround_paths_look_at_a_thing_and_go_around_it(place):
 
 
 def test_things_across_the_seam_are_whole():
-    behind = survey(furnished(((-2.6, -0.4, -1.6), (-2.0, 0.4, -0.4))), Agent(), VOXELS)
+    behind = survey(furnished(((-2.6, -0.4, -1.6), (-2.0, 0.4, -0.4)), room=((-6.0, -4.0, -1.6), (5.0, 4.0, 1.2))), Agent(), VOXELS)
     things = things_on_ground(behind)
     assert len(things) == 1
     assert things[0].middle[0] == pytest.approx(-2.1, abs=0.3)

@@ -32,7 +32,7 @@ def test_a_room_is_all_shown_from_within_and_nothing_is_torn():
 def test_fewer_rows_show_the_same_surface():
     pano = furnished(BOX)
     fine, coarse = (shown_patches(quads(pano, rows)).areas.sum().item() for rows in (None, 32))
-    assert coarse == pytest.approx(fine, rel=0.06)
+    assert coarse == pytest.approx(fine, rel=0.1)
     assert len(shown_patches(quads(pano, 32))) < 32 * 64
 
 
