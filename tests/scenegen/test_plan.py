@@ -184,12 +184,12 @@ def test_frames_are_as_asked():
 
 def test_a_film_has_its_rate_and_ends_where_the_path_does(plan):
     path = plan.paths[0]
-    film = path.film(10, 1000)
+    film = path.film(10.0, 1000)
     assert len(film) == int(path.seconds * 10 + 1e-6) + 1
     torch.testing.assert_close(film.world_from_cam[0], path.cameras.world_from_cam[0], atol=1e-4, rtol=0)
     assert (film.world_from_cam[-1, :3, 3] - path.cameras.world_from_cam[-1, :3, 3]).norm() < 0.1 * SPEED + 1e-3
-    assert len(path.film(10, 7)) == 7
-    given = replace(path, motion=None).film(10, 1000)
+    assert len(path.film(10.0, 7)) == 7
+    given = replace(path, motion=None).film(10.0, 1000)
     assert len(given) == len(film)
     torch.testing.assert_close(given.world_from_cam[:, :3, 3], film.world_from_cam[:, :3, 3], atol=0.6, rtol=0)
 

@@ -37,7 +37,7 @@ MAX_PIXELS = 50_000_000  # of the input, 10000x5000: decoding takes 4 GB at most
 MAX_ROWS = 1024  # of the panorama as used: 1.3 million splats
 MIN_ROWS = 32
 MAX_CAMERA_HEIGHT = 1000.0  # metres
-MAX_FRAMES, FPS = 240, 24  # of the preview film
+MAX_FRAMES, FPS = 240, 24.0  # of the preview film
 VIEW_SIZE, VIEW_FOV = (360, 640), math.radians(80)
 
 
