@@ -1,6 +1,7 @@
 """Navmeshes made by hand: neighbours, places, and shortest ways that can be worked out."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -82,9 +83,13 @@ def test_ways_stay_on_the_mesh_and_are_no_longer_than_over_the_cells(missing, en
         return
     assert way is not None
     torch.testing.assert_close(way[[0, -1]], torch.stack([start, goal]), atol=1e-5, rtol=0)
-    between = torch.cat([torch.lerp(p, q, torch.linspace(0, 1, 9)[:, None]) for p, q in zip(way, way[1:], strict=False)])
-    inside = torch.stack([between + d for d in torch.tensor([[0.0, 0, 0], [1e-4, 1e-4, 0], [-1e-4, -1e-4, 0],
-                                                             [1e-4, -1e-4, 0], [-1e-4, 1e-4, 0]])])
+    between = torch.cat([torch.lerp(p, q, torch.linspace(0, 1, 9)[:, None]) for p, q in pairwise(way)])
+    inside = torch.stack(
+        [
+            between + d
+            for d in torch.tensor([[0.0, 0, 0], [1e-4, 1e-4, 0], [-1e-4, -1e-4, 0], [1e-4, -1e-4, 0], [-1e-4, 1e-4, 0]])
+        ]
+    )
     assert (mesh.locate(inside.reshape(-1, 3)).reshape(5, -1) >= 0).any(0).all()
     assert length(way) <= nx.shortest_path_length(cells, a, b) + math.sqrt(2) + 1e-4
     assert length(way) >= (goal - start).norm().item() - 1e-4

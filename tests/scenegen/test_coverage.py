@@ -15,7 +15,7 @@ BOX = ((2.0, -0.5, -1.6), (2.6, 0.5, 1.2))
 SIZE = (90, 160)
 
 
-def camera(eye, target, fov=math.radians(60)):
+def camera(eye, target, fov=math.pi / 3):
     pose = look_at(torch.tensor([eye]), torch.tensor([target]))
     return Camera(pose, intrinsics(fov, SIZE)[None], SIZE)
 

@@ -27,8 +27,9 @@ def place():
     return survey(furnished(COUNTER), Agent(), VOXELS)
 
 
-@pytest.mark.parametrize(("family", "most"), [("regular", 9), ("surround", 5), ("reconstruct", 10), ("wander", 3),
-                                              ("aerial", 8)])
+@pytest.mark.parametrize(
+    ("family", "most"), [("regular", 9), ("surround", 5), ("reconstruct", 10), ("wander", 3), ("aerial", 8)]
+)
 def test_counts_and_starts(family, most, place):
     found = routes(family, place)
     assert 1 <= len(found) <= most
@@ -116,7 +117,9 @@ def test_surround_paths_look_at_a_thing_and_go_around_it(place):
 
 
 def test_things_across_the_seam_are_whole():
-    behind = survey(furnished(((-2.6, -0.4, -1.6), (-2.0, 0.4, -0.4)), room=((-6.0, -4.0, -1.6), (5.0, 4.0, 1.2))), Agent(), VOXELS)
+    behind = survey(
+        furnished(((-2.6, -0.4, -1.6), (-2.0, 0.4, -0.4)), room=((-6.0, -4.0, -1.6), (5.0, 4.0, 1.2))), Agent(), VOXELS
+    )
     things = things_on_ground(behind)
     assert len(things) == 1
     assert things[0].middle[0] == pytest.approx(-2.1, abs=0.3)

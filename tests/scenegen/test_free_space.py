@@ -168,8 +168,9 @@ def test_a_tilted_panorama_is_put_upright():
     torch.testing.assert_close(level.world_from_pano[:3, 3], here)
     rays = directions(HEIGHT)
     floor = rays[..., 2] < -0.3
-    torch.testing.assert_close((rays * level.distance[..., None])[floor][:, 2], torch.full((int(floor.sum()),), -1.6),
-                               atol=0.12, rtol=0)
+    torch.testing.assert_close(
+        (rays * level.distance[..., None])[floor][:, 2], torch.full((int(floor.sum()),), -1.6), atol=0.12, rtol=0
+    )
     # The direction of the panorama's own x axis, in the world, stays where it was but for the tilt.
     ahead = apply(level.world_from_pano, torch.tensor([[1.0, 0, 0]]))[0] - here
     assert torch.atan2(ahead[1], ahead[0]).item() == pytest.approx(0.7, abs=1e-5)

@@ -88,4 +88,3 @@ def test_a_motion_in_another_frame():
     motion = move(guide_of([[0.0, 0, 0, 0, 0.2], [1.0, 2.0, 0.5, 1.0, -0.2]]), 0.3)
     world_from_here = compose(rotz(torch.tensor(0.8)), torch.tensor([1.0, 2.0, 3.0]))
     torch.testing.assert_close(motion.moved(world_from_here).poses, world_from_here @ motion.poses, atol=1e-5, rtol=0)
-

@@ -55,7 +55,7 @@ def test_no_path_collides_with_the_true_room(azimuth, near, size, low, seed):
         if path.family in ("surround", "reconstruct", "wander"):
             feet = points[:, 2] - plan.place.eye
             body = (feet + agent.step < box[1][2]) & (feet + agent.height > box[0][2])
-            flat = (torch.maximum(torch.tensor(box[0][:2]) - points[:, :2], points[:, :2] - torch.tensor(box[1][:2])))
+            flat = torch.maximum(torch.tensor(box[0][:2]) - points[:, :2], points[:, :2] - torch.tensor(box[1][:2]))
             aside = flat.clamp(min=0).norm(dim=-1)
             assert not (body & (aside < agent.radius - 0.06)).any(), path.name
 

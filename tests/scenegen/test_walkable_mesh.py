@@ -21,8 +21,14 @@ def ground_of_cells(walkable, height=None, cell=0.1):
     height = np.zeros(walkable.shape, np.float32) if height is None else height.astype(np.float32)
     first = np.argwhere(walkable)
     start = (int(first[0, 0]), int(first[0, 1])) if len(first) else None
-    return Ground((-1.0, 2.0), cell, np.where(walkable, height, np.nan).astype(np.float32),
-                  walkable.astype(np.float32), walkable, start)
+    return Ground(
+        (-1.0, 2.0),
+        cell,
+        np.where(walkable, height, np.nan).astype(np.float32),
+        walkable.astype(np.float32),
+        walkable,
+        start,
+    )
 
 
 def blobs(seed, size=90, holes=0.35):
@@ -38,9 +44,7 @@ def outlines(navmesh):
 def test_polygons_cover_the_cells_without_overlap(seed):
     walkable = blobs(seed)
     navmesh = navmesh_from_ground(ground_of_cells(walkable), AGENT)
-    cells = [
-        shapely.box(-1 + 0.1 * i, 2 + 0.1 * j, -0.9 + 0.1 * i, 2.1 + 0.1 * j) for i, j in np.argwhere(walkable)
-    ]
+    cells = [shapely.box(-1 + 0.1 * i, 2 + 0.1 * j, -0.9 + 0.1 * i, 2.1 + 0.1 * j) for i, j in np.argwhere(walkable)]
     truth, faces = shapely.union_all(cells), outlines(navmesh)
     together = shapely.union_all(faces)
     assert sum(face.area for face in faces) == pytest.approx(together.area, rel=1e-6)

@@ -41,6 +41,7 @@ class Benchmark(StrEnum):
     sparse = "sparse"
     io = "io"
     synth = "synth"
+    scene = "scene"
     occupancy = "occupancy"
 
 

@@ -23,9 +23,8 @@ _ROWS = 64  # of the surface of which views are counted
 
 @dataclass(frozen=True)
 class Route:
-    """A guide of one family, before it is known whether it is free."""
+    """A guide that a family proposes, before it is known whether it is free."""
 
-    family: str
     guide: Guide
     walks: bool  # the whole body goes along, on the ground; else only the camera
 

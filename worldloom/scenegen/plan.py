@@ -151,7 +151,8 @@ def _free_paths(
             if motion is None:
                 dropped.append(Dropped(name, family, note or ""))
             else:
-                free.append(_filmed(place, name, family, motion, note, num_views, size, fov))
+                path = _filmed(place, name, family, motion, note, num_views, size, fov)
+                free.append(replace(path, walks=route.walks))
     return free, dropped
 
 

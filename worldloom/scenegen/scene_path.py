@@ -22,6 +22,7 @@ class ScenePath:
     clearance: float  # metres, the least over all cameras; see `FreeSpace.clearance`
     note: str | None = None  # why it is not all that was proposed; None if it is
     motion: Motion | None = None  # in the world; None if the cameras were given
+    walks: bool = False  # on the ground, with room for the agent's whole body
 
     @property
     def seconds(self) -> float:

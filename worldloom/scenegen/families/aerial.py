@@ -35,7 +35,7 @@ def aerial_routes(place: Place, generator: torch.Generator) -> list[Route]:
         apart = torch.minimum(apart, (feet - foot).norm(dim=-1))
         rise = _headroom(place, foot)
         heading = first + 2.4 * len(routes)  # the golden angle: no two rises begin alike
-        routes.append(Route("aerial", _rise(foot, rise, heading), walks=False))
+        routes.append(Route(_rise(foot, rise, heading), walks=False))
         best = int(apart.argmax())
     return routes
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldloom.scenegen.motion import Guide
+from worldloom.scenegen.families.gaze import aiming
 from worldloom.scenegen.place import Place, Route
 from worldloom.scenegen.sight import faces, in_view
 
@@ -53,22 +53,8 @@ def reconstruct_routes(place: Place, generator: torch.Generator) -> list[Route]:
         left[looked] = 0
         way = place.walk(stands[best])
         if way is not None and len(way) > 1:
-            routes.append(Route("reconstruct", aiming(way, target[best]), walks=True))
+            routes.append(Route(aiming(way, target[best]), walks=True))
     return routes
-
-
-def aiming(way: Float[Tensor, "k 3"], target: Float[Tensor, "3"]) -> Guide:
-    """A guide along a way, the gaze on a target."""
-    import numpy as np
-
-    steps = way.diff(dim=0).norm(dim=-1)
-    count = (steps / 0.1).ceil().long().clamp(min=1)
-    which = torch.repeat_interleave(torch.arange(len(count)), count)
-    share = (torch.arange(len(which)) - (count.cumsum(0) - count)[which]) / count[which]
-    points = torch.cat([torch.lerp(way[which], way[which + 1], share[:, None]), way[-1:]])
-    gaze = target - points
-    yaw = torch.from_numpy(np.unwrap(torch.atan2(gaze[:, 1], gaze[:, 0]).double().numpy())).float()
-    return Guide(points, yaw, torch.atan2(gaze[:, 2], gaze[:, :2].norm(dim=-1)).clamp(-1.0, 1.0))
 
 
 def _best_gazes(

@@ -33,7 +33,7 @@ def regular_routes(place: Place, generator: torch.Generator) -> list[Route]:
         for side in (1.0, -1.0):
             phase = 2 * math.pi * share[:, None]
             points = place.start + RADIUS * (phase.sin() * ahead + side * (1 - phase.cos()) * left)
-            routes.append(Route("regular", Guide(points, heading + side * SWEEP * share, 0 * share), walks=False))
+            routes.append(Route(Guide(points, heading + side * SWEEP * share, 0 * share), walks=False))
         points = place.start + share[:, None] * (RADIUS * ahead + torch.tensor([0.0, 0.0, RISE]))
-        routes.append(Route("regular", Guide(points, heading + RISE_TURN * share, RISE_PITCH * share), walks=False))
+        routes.append(Route(Guide(points, heading + RISE_TURN * share, RISE_PITCH * share), walks=False))
     return routes

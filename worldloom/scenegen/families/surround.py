@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy import ndimage
 from torch import Tensor
 
-from worldloom.scenegen.families.reconstruct import aiming
+from worldloom.scenegen.families.gaze import aiming
 from worldloom.scenegen.place import Place, Route
 
 MAX_PATHS = 5
@@ -46,7 +46,7 @@ def surround_routes(place: Place, generator: torch.Generator) -> list[Route]:
     for thing in things_on_ground(place):
         way = _arc(place, thing)
         if way is not None:
-            routes.append(Route("surround", aiming(way, thing.middle), walks=True))
+            routes.append(Route(aiming(way, thing.middle), walks=True))
         if len(routes) == MAX_PATHS:
             break
     return routes

@@ -4,10 +4,8 @@ import math
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from worldloom.scenegen.motion import Guide
+from worldloom.scenegen.families.gaze import looking_ahead
 from worldloom.scenegen.place import Place, Route
 
 MAX_PATHS = 3
@@ -45,34 +43,7 @@ def wander_routes(place: Place, generator: torch.Generator) -> list[Route]:
         apart = torch.minimum(apart, torch.minimum(turn, 2 * math.pi - turn))
         way = place.walk(ends[best])
         if way is not None:
-            routes.append(Route("wander", looking_ahead(way, LOOK_BACK), walks=True))
+            routes.append(Route(looking_ahead(way, AHEAD, LOOK_BACK), walks=True))
         else:
             metres[best] = -math.inf
     return routes
-
-
-def looking_ahead(way: Float[Tensor, "k 3"], look_back: float) -> Guide:
-    """A guide along a way whose gaze is on the way a little ahead; at the end it turns to the left by `look_back`."""
-    steps = way.diff(dim=0).norm(dim=-1)
-    along = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
-    num = max(2, math.ceil(along[-1].item() / 0.1) + 1)
-    even = torch.linspace(0, along[-1].item(), num)
-
-    def at(metres: Tensor) -> Tensor:
-        return torch.from_numpy(
-            np.stack([np.interp(metres.numpy(), along.numpy(), column) for column in way.numpy().T], axis=-1)
-        ).float()
-
-    points = at(even)
-    towards = at((even + AHEAD).clamp(max=along[-1])) - points
-    towards[even > along[-1] - 0.3] = 0  # too near the end to say where it leads
-    azimuth = torch.atan2(towards[:, 1], towards[:, 0])
-    last = int((towards[:, :2].norm(dim=-1) > 0.05).nonzero().max()) if towards.any() else 0
-    azimuth[last + 1 :] = azimuth[last]
-    yaw = torch.from_numpy(np.unwrap(azimuth.double().numpy())).float()
-    back = torch.linspace(0, look_back, 9)[1:]
-    return Guide(
-        torch.cat([points, points[-1:].expand(8, 3)]),
-        torch.cat([yaw, yaw[-1] + back]),
-        torch.zeros(num + 8),
-    )
