@@ -17,7 +17,8 @@ from worldloom.scenegen.surface import quads
 MAX_LEVELS = 4  # floors above one another in one column
 START_WITHIN = 1.5  # metres from under the panorama to the ground where paths begin
 
-_DESCENT = 0.6  # metres below the lowest free voxel of a column within which its ground is looked for
+# Below the lowest free voxel of a column, how far its ground is looked for: metres, or voxels where these are more.
+_DESCENT, _DESCENT_VOXELS = 0.6, 4
 _HALVINGS = 8
 
 
@@ -120,7 +121,7 @@ def _levels(panorama: Panorama, space: FreeSpace, agent: Agent) -> Float[np.ndar
     if not len(columns):
         return levels
     place = torch.from_numpy(np.array(space.grid.origin) + (columns + 0.5) * size)
-    height, found = _descend(panorama, place)
+    height, found = _descend(panorama, place, max(_DESCENT, _DESCENT_VOXELS * size))
     roomy = np.ones(len(height), bool)
     body = np.linspace(agent.step, agent.height, math.ceil((agent.height - agent.step) / size) + 1)
     at = place.float()
@@ -133,8 +134,8 @@ def _levels(panorama: Panorama, space: FreeSpace, agent: Agent) -> Float[np.ndar
     return levels
 
 
-def _descend(panorama: Panorama, points: Float[Tensor, "n 3"]) -> tuple[np.ndarray, np.ndarray]:
-    """Height of the surface under free points, and whether there is one that is not torn."""
+def _descend(panorama: Panorama, points: Float[Tensor, "n 3"], reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Height of the surface at most `reach` metres under free points, and whether there is one that is not torn."""
     distance = torch.where(panorama.sky, 1e4, panorama.distance)[None]
 
     def outside(z: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ def _descend(panorama: Panorama, points: Float[Tensor, "n 3"]) -> tuple[np.ndarr
 
     high = points[:, 2].clone()
     low = high.clone()
-    step = _DESCENT / 12
+    step = reach / 12
     falling = torch.ones(len(points), dtype=torch.bool)
     for _ in range(12):
         low = torch.where(falling, low - step, low)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -30,6 +30,7 @@ PATHS: dict[str, Rgb] = {
     "aerial": (0.45, 0.32, 0.15),
     "turn": (0.12, 0.36, 0.75),
 }
+LEVEL = 0.8  # of a normal's way up
 CEILING = 0.8  # metres above the eye; what is higher is left out
 
 _LEGEND = 200  # pixels
@@ -39,8 +40,8 @@ _FINE = 3  # the picture is drawn so much larger and shrunk
 def plan_picture(plan: Plan, height: int = 720) -> Float[Tensor, "3 h w"]:
     """The plan from above, in the panorama's frame: ahead is up, left is left; `height` pixels high.
 
-    Surface patches below `CEILING` are dots coloured by how many frames see them; so are those of the frontier that no
-    frame looks through. A tick on a path points where its camera looks.
+    Surface patches below `CEILING` are dots coloured by how many frames see them, but for ground seen twice; so are
+    those of the frontier that no frame looks through. A tick on a path points where its camera looks.
     """
     place, seen = plan.place, plan.coverage
     grid = place.space.grid
@@ -58,7 +59,7 @@ def plan_picture(plan: Plan, height: int = 720) -> Float[Tensor, "3 h w"]:
     shown = torch.arange(len(seen.patches)) < seen.num_shown
     for colour, which in (
         (FRONTIER, ~shown & (seen.total == 0)),
-        (SEEN, shown & (seen.total >= ENOUGH)),
+        (SEEN, shown & (seen.total >= ENOUGH) & ~_on_ground(plan)),
         (ONCE, shown & (seen.total > 0) & (seen.total < ENOUGH)),
         (NEVER, shown & (seen.total == 0)),
     ):
@@ -93,6 +94,15 @@ def _areas(plan: Plan) -> np.ndarray:
     picture[place.space.free[..., level]] = _bytes(FREE)
     picture[place.ground.walkable] = _bytes(WALKABLE)
     return np.ascontiguousarray(picture[::-1, ::-1])
+
+
+def _on_ground(plan: Plan) -> Bool[Tensor, " n"]:
+    """Which patches are level and under a walker's knees: dots there would hide the walkable ground."""
+    patches, ground = plan.coverage.patches, plan.place.ground
+    if ground.start is None:
+        return torch.zeros(len(patches), dtype=torch.bool)
+    knee = float(np.nanmax(ground.height)) + plan.place.agent.step
+    return (patches.normals[:, 2] > LEVEL) & (patches.points[:, 2] < knee)
 
 
 def _dots(draw: ImageDraw.ImageDraw, places: list[tuple[float, float]], radii: list[float], colour: Rgb) -> None:

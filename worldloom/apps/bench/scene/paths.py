@@ -31,7 +31,7 @@ NUM_FRAMES = 9 * NUM_VIEWS  # as many as the regular family alone can use
 _STEP = 0.02  # metres between the points of a path that are looked at
 _NUM_DIRECTIONS = 642  # around each of them
 _AROUND, _BODY_STEP = 72, 0.1  # directions around a walker's axis, metres between the rings
-_NUM_PATCHES = 30_000  # of a world's surface, of equal area
+_NUM_PATCHES = 200_000  # spread over the surface of a world, most of it beyond reach
 _TOUCHING = 1e-3  # of the distance, at which a line of sight has arrived
 
 
