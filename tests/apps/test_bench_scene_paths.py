@@ -20,7 +20,8 @@ SIZE = (36, 64)
 
 def block(low, high):
     size = tuple(b - a for a, b in zip(low, high, strict=True))
-    return Thing("block", "clutter", (box(size, low, GREY),))
+    middle = tuple((a + b) / 2 for a, b in zip(low, high, strict=True))
+    return Thing("block", "clutter", (box(size, middle, GREY),))
 
 
 def hall(*blocks):

@@ -31,7 +31,8 @@ NUM_FRAMES = 9 * NUM_VIEWS  # as many as the regular family alone can use
 _STEP = 0.02  # metres between the points of a path that are looked at
 _NUM_DIRECTIONS = 642  # around each of them
 _AROUND, _BODY_STEP = 72, 0.1  # directions around a walker's axis, metres between the rings
-_NUM_PATCHES = 200_000  # spread over the surface of a world, most of it beyond reach
+_NUM_PATCHES = 30_000  # spread over the surface of a world that is about within reach
+_LARGE = 2.0  # metres, of a face of which only a piece may be within reach
 _TOUCHING = 1e-3  # of the distance, at which a line of sight has arrived
 
 
@@ -176,14 +177,10 @@ def count_true_views(caster: Caster, patches: Patches, paths: Sequence[ScenePath
 def surface_patches(caster: Caster, panorama: Panorama) -> Patches:
     """Places spread evenly at random over all faces within `REACH` of the panorama, hidden ones as well."""
     soup = caster.soup.first
-    corners = soup.vertices[soup.faces.long()]
+    centre = panorama.world_from_pano[:3, 3].double()
+    corners, normals = _pieces_near(soup.vertices[soup.faces.long()], soup.planes[:, :3], centre)
     areas = 0.5 * torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1)
     generator = torch.Generator().manual_seed(0)
-    centre = panorama.world_from_pano[:3, 3].double()
-    # Faces that lie beyond it altogether get no share of the places.
-    apart = (corners - centre).norm(dim=-1).amin(-1)
-    longest = (corners - corners.roll(1, dims=1)).norm(dim=-1).amax(-1)
-    areas = torch.where(apart < REACH + longest, areas, 0.0)
     cumulative = areas.cumsum(0)
     face = torch.searchsorted(cumulative, torch.rand(_NUM_PATCHES, generator=generator).double() * cumulative[-1])
     face = face.clamp(max=len(areas) - 1)
@@ -193,9 +190,26 @@ def surface_patches(caster: Caster, panorama: Panorama) -> Patches:
     weights = torch.stack([1 - a - b, a, b], dim=-1)
     points = (weights[..., None] * corners[face]).sum(1)
     patches = Patches(
-        points.float(), soup.planes[face, :3].float(), torch.full((_NUM_PATCHES,), cumulative[-1].item() / _NUM_PATCHES)
+        points.float(), normals[face].float(), torch.full((_NUM_PATCHES,), cumulative[-1].item() / _NUM_PATCHES)
     )
     return patches[((points - centre).norm(dim=-1) < REACH).nonzero()[:, 0]]
+
+
+def _pieces_near(
+    corners: Float[Tensor, "m 3 3"], normals: Float[Tensor, "m 3"], centre: Float[Tensor, "3"]
+) -> tuple[Float[Tensor, "k 3 3"], Float[Tensor, "k 3"]]:
+    """Faces that may lie within `REACH`, in pieces no longer than `_LARGE`: open country has faces of a kilometre."""
+    while True:
+        longest = (corners - corners.roll(1, dims=1)).norm(dim=-1).amax(-1)
+        near = (corners - centre).norm(dim=-1).amin(-1) < REACH + longest
+        corners, normals, large = corners[near], normals[near], longest[near] > _LARGE
+        if not large.any():
+            return corners, normals
+        a, b, c = corners[large].unbind(1)
+        ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
+        quarters = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+        corners = torch.cat([corners[~large], *(torch.stack(quarter, dim=1) for quarter in quarters)])
+        normals = torch.cat([normals[~large], *[normals[large]] * 4])
 
 
 def _visible(
