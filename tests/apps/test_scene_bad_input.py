@@ -264,12 +264,6 @@ OPTIONS = {
     paths("nan", path_file([0, math.nan], UPRIGHT)): r"paths\.json.*expected",
     paths("times", path_file([0, 0.5], UPRIGHT, times=[1, 0])): r"expected finite times that rise, got \[1\.0, 0\.0\]",
     paths("few", path_file([0, 0.5], UPRIGHT, K=[])): r"as many matrices in world_from_cam as in K",
-}
-
-# Found out only where the panorama's distances are known.
-LATE = {
-    paths("walls", path_file([0, 500], UPRIGHT)): r"path 'mine': expected a way through .* got one that leaves it at",
-    paths("opengl", path_file([0, 0.1], OPENGL)): r"path 'mine': .* most of them upside down: OpenGL axes",
     out_exists: r"out exists; pass --force to replace it or choose another --out",
     out_is_a_file: r"output must be a folder that does not exist yet, got a file",
     out_is_a_file_and_force: r"output must be a folder that does not exist yet, got a file",
@@ -284,6 +278,12 @@ LATE = {
     height("nan"): r"--camera-height must be in \(0, 1000\] metres, got nan",
     height("inf"): r"--camera-height must be in \(0, 1000\] metres, got inf",
     height("1e9"): r"--camera-height must be in \(0, 1000\] metres, got 1000000000",
+}
+
+# Found out only where the panorama's distances are known.
+LATE = {
+    paths("walls", path_file([0, 500], UPRIGHT)): r"path 'mine': expected a way through .* got one that leaves it at",
+    paths("opengl", path_file([0, 0.1], OPENGL)): r"path 'mine': .* most of them upside down: OpenGL axes",
 }
 
 
