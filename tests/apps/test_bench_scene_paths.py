@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from worldloom.apps.bench.scene import paths as bench
-from worldloom.geometry import Agent, Camera, intrinsics
+from worldloom.geometry import Camera, intrinsics
 from worldloom.scenegen import ScenePath, plan_paths
 from worldloom.scenegen.motion import Motion
 from worldloom.synth.cast import Caster
@@ -37,13 +37,13 @@ def hall(*blocks):
     return Caster(World("room", 0, things, Sky((0.0, 0.0, 1.0)), torch.tensor([[0.0, 0.0, 1.6]])))
 
 
-def along(*points, walks=False):
+def along(*points):
     """A path through points, the gaze along +x."""
     places = torch.tensor(points, dtype=torch.float32)
     n = len(places)
     motion = Motion(places, torch.zeros(n), torch.zeros(n), torch.arange(n).float())
     cameras = Camera(motion.poses, intrinsics(math.pi / 2, SIZE).expand(n, 3, 3).clone(), SIZE)
-    return ScenePath("made", "user", cameras, motion.times, motion.length, math.nan, motion=motion, walks=walks)
+    return ScenePath("made", "user", cameras, motion.times, motion.length, math.nan, motion=motion)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,8 @@ def test_no_planned_path_touches_the_mesh(planned):
     caster, plan = planned
     for path in (*plan.paths, *plan.spare):
         assert not bench.crosses(caster, path), path.name
-        assert bench.least_clearance(caster, plan, path) >= plan.place.agent.radius, path.name
+        assert bench.least_clearance(caster, path) >= plan.place.agent.radius, path.name
+        assert not path.walks or not bench.touched(caster, plan, path), path.name
     assert any(path.walks for path in (*plan.paths, *plan.spare))
 
 
@@ -77,19 +78,20 @@ def test_a_path_through_the_block_is_caught_between_its_points(planned):
 
 
 def test_clearance_is_that_of_the_nearest_surface_on_the_way(planned):
-    caster, plan = planned
-    assert bench.least_clearance(caster, plan, along((0.0, 0.0, 1.6))) == pytest.approx(1.6, abs=0.01)
+    caster, _ = planned
+    assert bench.least_clearance(caster, along((0.0, 0.0, 1.6))) == pytest.approx(1.6, abs=0.01)
     # The closest place, 0.4 m over the block's top, is halfway.
     way = along((1.0, 0.9, 1.4), (3.0, 0.9, 1.4))
-    assert bench.least_clearance(caster, plan, way) == pytest.approx(0.4, abs=0.01)
+    assert bench.least_clearance(caster, way) == pytest.approx(0.4, abs=0.01)
 
 
 def test_a_walkers_body_counts(planned):
     caster, plan = planned
     beside = ((1.9, 0.4, plan.place.eye), (1.9, 0.35, plan.place.eye))  # the block is lower than the eye
-    assert bench.least_clearance(caster, plan, along(*beside)) > 0.4
-    assert bench.least_clearance(caster, plan, along(*beside, walks=True)) == pytest.approx(0.1, abs=0.01)
-    assert Agent().radius > 0.1
+    assert bench.least_clearance(caster, along(*beside)) > 0.4
+    assert bench.touched(caster, plan, along(*beside)) == {"clutter"}
+    aside = [(x, y - 0.2, z) for x, y, z in beside]  # 0.3 m from it
+    assert bench.touched(caster, plan, along(*aside)) == set()
 
 
 def test_views_of_the_mesh():
@@ -117,6 +119,7 @@ def test_ratios_and_collisions_of_a_world(monkeypatch):
     monkeypatch.setattr(bench, "make_world", lambda kind, seed: hall(((1.5, 0.5, 0.0), (2.3, 1.3, 1.0))).world)
     truth = bench.measured("room", 0, 96)
     assert truth.collisions == ()
+    assert set(truth.contacts) == {frozenset()}
     assert truth.num_checked > 10
     assert 0.25 <= truth.clearance < 1
     assert truth.seen > truth.regular_seen > 20

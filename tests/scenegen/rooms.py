@@ -39,7 +39,7 @@ def distance_to_box(points, low, high):
 
 def furnished(*boxes, room=((-3.0, -4.0, -1.6), (5.0, 4.0, 1.2)), height=HEIGHT, world_from_pano=None):
     """A panorama of a room with boxes in it."""
-    distance = box_distance(*room, height)
+    distance = box_distance(room[0], room[1], height)
     for low, high in boxes:
         distance = torch.minimum(distance, box_distance(low, high, height))
     return panorama_of(distance, world_from_pano=world_from_pano)

@@ -1,6 +1,7 @@
 """Cells become polygons that cover the same ground, fit each other, and join what the cells join."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,8 @@ def test_far_fewer_polygons_than_cells():
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_joined_by_cells_is_joined_by_polygons(seed):
     walkable = blobs(seed, holes=0.5)
-    label, _ = ndimage.label(walkable)
+    labelled: Any = ndimage.label(walkable)
+    label = labelled[0]
     largest = label == 1 + np.bincount(label[label > 0])[1:].argmax()
     ground = ground_of_cells(largest)
     navmesh = navmesh_from_ground(ground, AGENT)

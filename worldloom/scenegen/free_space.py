@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,8 @@ class FreeSpace:
         What lies outside the grid is not free.
         """
         padded = np.pad(self.free, 1)
-        apart = ndimage.distance_transform_edt(padded)[1:-1, 1:-1, 1:-1]
+        apart: Any = ndimage.distance_transform_edt(padded)
+        apart = apart[1:-1, 1:-1, 1:-1]
         return (np.maximum(apart - math.sqrt(3), 0) * self.grid.voxel_size).astype(np.float32)
 
     def is_free(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
@@ -167,8 +169,9 @@ def _grid(distance: Float[Tensor, "h w"], max_voxels: int) -> VoxelGrid:
     high = torch.minimum(points.amax((0, 1)), points.new_tensor([REACH, REACH, RISE]))
     coarse = _fitted(low.tolist(), high.tolist(), max_voxels // 10)
     free = _carve(distance.numpy(), coarse)
-    apart = ndimage.distance_transform_edt(np.pad(free, 1))[1:-1, 1:-1, 1:-1] * coarse.voxel_size
-    pieces, _ = ndimage.label(apart >= SMALL_BALL)
+    apart: Any = ndimage.distance_transform_edt(np.pad(free, 1))
+    labelled: Any = ndimage.label(apart[1:-1, 1:-1, 1:-1] * coarse.voxel_size >= SMALL_BALL)
+    pieces = labelled[0]
     centre = tuple(int(-o / coarse.voxel_size) for o in coarse.origin)
     if pieces[centre] == 0:
         return _fitted(low.tolist(), high.tolist(), max_voxels)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,13 +97,14 @@ def find_ground(panorama: Panorama, space: FreeSpace, agent: Agent, spare: float
         height = np.where(label == piece, levels, np.inf).min(-1)
         height = np.where(np.isfinite(height), height, np.nan).astype(np.float32)
         kept = np.isfinite(height) & (_steepness(height, agent, cell) <= math.tan(agent.slope))
-        cells = ndimage.distance_transform_edt(np.pad(kept, 1))[1:-1, 1:-1]
-        room = (np.maximum(cells - 0.5, 0) * cell).astype(np.float32)
+        cells: Any = ndimage.distance_transform_edt(np.pad(kept, 1))
+        room = (np.maximum(cells[1:-1, 1:-1] - 0.5, 0) * cell).astype(np.float32)
         standing = room >= agent.radius + spare
         start = _nearest_cell(standing, origin, cell)
         if start is None:
             continue
-        pieces, _ = ndimage.label(standing)
+        labelled: Any = ndimage.label(standing)
+        pieces = labelled[0]
         return Ground(origin, cell, np.where(kept, height, np.nan), room, pieces == pieces[start], start)
     return empty
 

@@ -181,7 +181,7 @@ def _turning(place: Place, num_views: int, size: tuple[int, int], fov: float) ->
 
 def _fitted(place: Place, route: Route) -> tuple[Motion | None, str | None]:
     """The longest free motion along a route, and why it is not all of it; None and the reason if there is none."""
-    first_problem = None
+    first_problem = problem = None
     for shrinks in range(NUM_SHRINKS + 1):
         share = SHRINK**shrinks
         guide = _cut(route.guide, share) if route.walks else _scaled(route.guide, share)

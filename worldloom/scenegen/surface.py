@@ -52,7 +52,7 @@ def quads(panorama: Panorama, rows: int | None = None) -> Quads:
     centre = (a + b + c + d) / 4
     distances = torch.stack(four(distance))
     solid = ~torch.stack(four(sky)).any(0)
-    ray = torch.nn.functional.normalize(sum(four(rays)), dim=-1)
+    ray = torch.nn.functional.normalize(torch.stack(four(rays)).sum(0), dim=-1)
     facing = -(normal * ray).sum(-1)
     torn = solid & (facing < math.sin(max(GRAZING, GRAZING_PIXELS * math.pi / distance.shape[0])))
     normal = torch.where(solid[..., None], normal, 0)

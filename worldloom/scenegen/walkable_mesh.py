@@ -1,5 +1,7 @@
 """Walkable cells become a navmesh: tiles of nearly flat ground with simple outlines, cut into convex polygons."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -27,7 +29,8 @@ def navmesh_from_ground(ground: Ground, agent: Agent) -> NavMesh:
     edges = _borders(label)
     if not len(edges):
         return NavMesh(torch.zeros(0, 3), (), agent)
-    faces = [face for face in shapely.polygonize(shapely.linestrings(edges)).geoms if _label_at(label, face) > 0]
+    lines: Any = shapely.linestrings(edges)
+    faces = [face for face in shapely.polygonize(lines).geoms if _label_at(label, face) > 0]
     simple = shapely.coverage_simplify(faces, 1.0)
     numbers: dict[tuple[float, float], int] = {}
     polygons: list[tuple[int, ...]] = []
@@ -46,7 +49,7 @@ def navmesh_from_ground(ground: Ground, agent: Agent) -> NavMesh:
 def _tiles(ground: Ground, tolerance: float) -> Int[np.ndarray, "x y"]:
     """For each cell the number of its tile; 0 where not walkable."""
     label = np.zeros(ground.walkable.shape, np.int64)
-    rows, columns = label.shape
+    rows, columns = len(label), len(label[0])
     todo = [(i, j, MAX_TILE) for i in range(0, rows, MAX_TILE) for j in range(0, columns, MAX_TILE)]
     number = 0
     while todo:

@@ -80,7 +80,8 @@ def load_navmesh(path: str | Path) -> NavMesh:
 
 def _whole(value: Any, where: str) -> tuple[tuple[int, ...], ...]:
     """Lists of whole numbers."""
-    lists = value if isinstance(value, list) else [None]
-    if not all(isinstance(row, list) and all(type(i) is int for i in row) for row in lists):
+    if not isinstance(value, list) or not all(
+        isinstance(row, list) and all(type(i) is int for i in row) for row in value
+    ):
         raise InputError(f"{where}: expected arrays of whole numbers, got {str(value)[:80]}")
-    return tuple(map(tuple, lists))
+    return tuple(tuple(row) for row in value)

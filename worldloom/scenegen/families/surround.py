@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,8 @@ def things_on_ground(place: Place) -> list[Thing]:
     above = (quads.centre[..., 2] > level + FOOT) & (quads.normal[..., 2] > -CEILING) & (quads.far < MAX_DISTANCE)
     above &= quads.solid & ~quads.torn
     thrice = np.concatenate([above.numpy()] * 3, axis=1)  # whatever crosses the seam is whole in the middle one
-    label, _ = ndimage.label(thrice)
+    labelled: Any = ndimage.label(thrice)
+    label = labelled[0]
     width = above.shape[1]
     things, taken = [], np.zeros(above.shape, bool)
     for number, where in enumerate(ndimage.find_objects(label), 1):
@@ -115,7 +117,8 @@ def _longest_run(free: np.ndarray) -> np.ndarray:
         return np.arange(n)
     start = int(np.flatnonzero(~free)[0])
     turned = np.roll(free, -start)
-    label, count = ndimage.label(turned)
+    labelled: Any = ndimage.label(turned)
+    label, count = labelled
     if not count:
         return np.zeros(0, np.int64)
     best = 1 + int(np.bincount(label[label > 0])[1:].argmax())

@@ -33,6 +33,7 @@ _NUM_DIRECTIONS = 642  # around each of them
 _AROUND, _BODY_STEP = 72, 0.1  # directions around a walker's axis, metres between the rings
 _NUM_PATCHES = 30_000  # spread over the surface of a world that is about within reach
 _LARGE = 2.0  # metres, of a face of which only a piece may be within reach
+_AT_ONCE = 1 << 20  # rays
 _TOUCHING = 1e-3  # of the distance, at which a line of sight has arrived
 
 
@@ -40,10 +41,11 @@ _TOUCHING = 1e-3  # of the distance, at which a line of sight has arrived
 class Truth:
     """One plan against the world it was made in."""
 
-    collisions: tuple[str, ...]  # names of the paths, taken or spare, that touch something
+    collisions: tuple[str, ...]  # names of the paths, taken or spare, whose camera touches something
+    contacts: tuple[frozenset[str], ...]  # for each path on foot, what the walker's body touches
     num_checked: int
     num_dropped: int
-    clearance: float  # metres, the least from a camera of a path to a surface
+    clearance: float  # metres, the least from a camera on the way to a surface
     seen: float  # square metres of the world's surface that the frames of the paths taken see at least twice
     hidden_seen: float  # of these, what the panorama does not see
     regular_seen: float  # as `seen` and `hidden_seen`, of the regular family alone with as many frames
@@ -65,10 +67,11 @@ def path_rows(quick: bool) -> list[Row]:
     }
     where = f"{len(found)} worlds ({', a '.join(kinds)}; {len(seeds)} seeds of each), one true panorama of each"
     num_checked, num_dropped = sum(t.num_checked for t in found), sum(t.num_dropped for t in found)
+    contacts = [touched for truth in found for touched in truth.contacts]
     touching = [f"{name}: {path}" for name, truth in truths.items() for path in truth.collisions]
     rays = (
         f"{num_checked} free paths ({num_dropped} were dropped); every {100 * _STEP:g} cm {_NUM_DIRECTIONS} rays "
-        "against the mesh, and of walkers rings of rays: something is nearer than the agent's radius, or between points"
+        "against the mesh: something is nearer to the camera than the agent's radius, or between two points"
     )
     return [
         Row(
@@ -77,6 +80,15 @@ def path_rows(quick: bool) -> list[Row]:
             "paths",
             "<= 0",
             note=f"{where}; {rays}{'; ' if touching else ''}{', '.join(touching)}",
+        ),
+        Row(
+            "walker_contacts",
+            sum(bool(touched) for touched in contacts),
+            "paths",
+            "",
+            {"but for grass": sum(bool(touched - {"grass"}) for touched in contacts)},
+            f"of {len(contacts)} paths on foot, those on which rings of rays around the body, from a step's height to "
+            f"the crown, meet something nearer than its radius: {', '.join(sorted(frozenset().union(*contacts)))}",
         ),
         Row("path_clearance_m", min(t.clearance for t in found), "m", note=f"least of all cameras on the way; {where}"),
         Row(
@@ -112,13 +124,14 @@ def measured(kind: str, seed: int, height: int) -> Truth:
     hidden = ~_visible(caster, panorama.world_from_pano[None, :3, 3], patches)[0]
     seen, regular_seen = (count_true_views(caster, patches, p.paths) >= ENOUGH for p in (plan, regular))
     paths = [*plan.paths, *plan.spare]
-    clearances = [least_clearance(caster, plan, path) for path in paths]
+    clearances = [least_clearance(caster, path) for path in paths]
     return Truth(
         tuple(
             path.name
             for path, clearance in zip(paths, clearances, strict=True)
             if clearance < plan.place.agent.radius or crosses(caster, path)
         ),
+        tuple(touched(caster, plan, path) for path in paths if path.walks),
         len(paths),
         len(plan.dropped),
         min(clearances),
@@ -148,20 +161,31 @@ def crosses(caster: Caster, path: ScenePath) -> bool:
     return bool(caster.blocked(points[:-1][moving], unit, lengths[moving].float()).any())
 
 
-def least_clearance(caster: Caster, plan: Plan, path: ScenePath) -> float:
-    """Metres between the nearest surface and the camera along its way, and a walker's axis between step and crown."""
-    points = _points(path)
-    least = _nearest(caster, points, _sphere(_NUM_DIRECTIONS))
-    if path.walks:
-        agent = plan.place.agent
-        feet = points - torch.tensor([0.0, 0.0, plan.place.eye], dtype=points.dtype)
-        turn = 2 * math.pi * torch.arange(_AROUND, dtype=torch.float64) / _AROUND
-        level = torch.stack([turn.cos(), turn.sin(), torch.zeros_like(turn)], dim=-1)
-        # The ground's height is known to a few centimetres: a ring at the very step would meet the step.
-        above = torch.arange(agent.step + _BODY_STEP, agent.height, _BODY_STEP, dtype=torch.float64)
-        axis = (feet[:, None] + above[:, None] * torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)).reshape(-1, 3)
-        least = min(least, _nearest(caster, axis, level))
+def least_clearance(caster: Caster, path: ScenePath) -> float:
+    """Metres between the camera and the nearest surface on its way; inf where there is none in any direction."""
+    least, sphere = math.inf, _sphere(_NUM_DIRECTIONS)
+    for points in _points(path).split(_AT_ONCE // _NUM_DIRECTIONS):
+        hits = caster.cast(points.repeat_interleave(_NUM_DIRECTIONS, dim=0), sphere.repeat(len(points), 1))
+        if hits.found.any():
+            least = min(least, hits.distance[hits.found].min().item())
     return least
+
+
+def touched(caster: Caster, plan: Plan, path: ScenePath) -> frozenset[str]:
+    """What of the world comes nearer than the agent's radius to the axis of a walker, between step and crown."""
+    agent = plan.place.agent
+    turn = 2 * math.pi * torch.arange(_AROUND, dtype=torch.float64) / _AROUND
+    ring = torch.stack([turn.cos(), turn.sin(), torch.zeros_like(turn)], dim=-1)
+    up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    # The ground's height is known to a few centimetres: a ring at the very step would meet the step.
+    above = torch.arange(agent.step + _BODY_STEP, agent.height, _BODY_STEP, dtype=torch.float64)
+    feet = _points(path) - plan.place.eye * up
+    found: set[str] = set()
+    for axis in (feet[:, None] + above[:, None] * up).reshape(-1, 3).split(_AT_ONCE // _AROUND):
+        hits = caster.cast(axis.repeat_interleave(_AROUND, dim=0), ring.repeat(len(axis), 1))
+        near = hits.found & (hits.distance < agent.radius)
+        found |= {caster.world.things[i].semantic for i in caster.soup.thing_of(hits.face[near]).unique().tolist()}
+    return frozenset(found)
 
 
 def count_true_views(caster: Caster, patches: Patches, paths: Sequence[ScenePath]) -> Int[Tensor, " n"]:
@@ -235,17 +259,6 @@ def _points(path: ScenePath) -> Float[Tensor, "n 3"]:
         count = max(1, math.ceil((end - start).norm().item() / _STEP))
         parts.append(torch.lerp(start, end, (torch.arange(count, dtype=torch.float64)[:, None] + 1) / count))
     return torch.cat(parts)
-
-
-def _nearest(caster: Caster, points: Float[Tensor, "n 3"], directions: Float[Tensor, "m 3"]) -> float:
-    """The least distance from any point to a surface in any of the directions; inf where none is hit."""
-    least = math.inf
-    for some in points.split(max(1, (1 << 20) // len(directions))):
-        origins = some[:, None].expand(-1, len(directions), 3).reshape(-1, 3)
-        hits = caster.cast(origins, directions.repeat(len(some), 1))
-        if hits.found.any():
-            least = min(least, hits.distance[hits.found].min().item())
-    return least
 
 
 def _sphere(num: int) -> Float[Tensor, "num 3"]:
