@@ -43,6 +43,7 @@ class Benchmark(StrEnum):
     sparse = "sparse"
     io = "io"
     synth = "synth"
+    scene = "scene"
     occupancy = "occupancy"
     apps = "apps"
 
@@ -70,14 +71,32 @@ def scene(
     camera_height: Annotated[
         float, typer.Option(help="Height of the camera over the ground in metres; sets the scale.")
     ] = 1.6,
-    seed: Annotated[int, typer.Option(help="Seed of the camera path.")] = 0,
+    paths: Annotated[
+        Path | None,
+        typer.Option(help="Your camera paths: paths.json or cameras.json as ours, transforms.json, a COLMAP folder."),
+    ] = None,
+    families: Annotated[
+        str, typer.Option(help="Paths to plan: regular, surround, reconstruct, wander, aerial with commas; all; none.")
+    ] = "all",
+    seed: Annotated[int, typer.Option(help="Seed of the camera paths.")] = 0,
     force: Force = False,
     resume: Resume = False,
 ) -> None:
     """Make a navigable splat scene from a panorama."""
     from worldloom.apps.scene import make_scene
+    from worldloom.scenegen import FAMILIES
 
-    make_scene(panorama, out, camera_height=camera_height, seed=seed, force=force, resume=resume)
+    chosen = {"all": list(FAMILIES), "none": []}.get(families, [name.strip() for name in families.split(",")])
+    make_scene(
+        panorama,
+        out,
+        camera_height=camera_height,
+        paths=paths,
+        families=chosen,
+        seed=seed,
+        force=force,
+        resume=resume,
+    )
     _say_what_next(out)
 
 
