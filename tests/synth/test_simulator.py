@@ -116,7 +116,8 @@ def test_the_way_ahead_from_the_open_end_of_a_closed_lane(
     assert lanes
     for lane in lanes:
         (at,), (direction,) = stations(lane.centre, np.array([5.0]))
-        ego = Ego(*at.tolist(), math.atan2(direction[1], direction[0]), 5.0)
+        x, y = at.tolist()
+        ego = Ego(x, y, math.atan2(direction[1], direction[0]), 5.0)
         monkeypatch.setattr(simulator, "_egos", [*simulator._egos[:-1], ego])
         place = simulator.paths.place(ego.x, ego.y, ego.yaw)
         assert place is not None

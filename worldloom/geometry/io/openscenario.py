@@ -105,8 +105,8 @@ def _entity(parent: ET.Element, name: str, user: Trajectory) -> None:
         axles = ET.SubElement(body, "Axles")
         wheel = {"wheelDiameter": "0.6", "trackWidth": _text(0.85 * width), "positionZ": "0.3"}
         front = _text(2 * _REAR_AXLE * length)
-        ET.SubElement(axles, "FrontAxle", maxSteering="0.6", positionX=front, **wheel)
-        ET.SubElement(axles, "RearAxle", maxSteering="0", positionX="0", **wheel)
+        ET.SubElement(axles, "FrontAxle", wheel, maxSteering="0.6", positionX=front)
+        ET.SubElement(axles, "RearAxle", wheel, maxSteering="0", positionX="0")
     ET.SubElement(body, "Properties")
 
 
@@ -162,7 +162,7 @@ def _position(parent: ET.Element, user: Trajectory, frame: int) -> None:
         "p": "0",
         "r": "0",
     }
-    ET.SubElement(ET.SubElement(parent, "Position"), "WorldPosition", **where)
+    ET.SubElement(ET.SubElement(parent, "Position"), "WorldPosition", where)
 
 
 def _ahead(user: Trajectory) -> float:

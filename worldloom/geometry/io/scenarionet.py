@@ -152,7 +152,8 @@ def _drawn_out(way: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "n 2"]:
         count = max(1, int(np.ceil(np.linalg.norm(end - start))))
         points.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
     line = np.concatenate(points).astype(np.float32)
-    return line if np.linalg.norm(line[-1] - line[0]) > 0.1 else np.stack([line[0], line[0] + np.float32([1, 0])])
+    stands = np.linalg.norm(line[-1] - line[0]) <= 0.1
+    return line[0] + np.array([[0, 0], [1, 0]], np.float32) if stands else line
 
 
 def _object_summary(name: str, track: dict[str, Any]) -> dict[str, Any]:
