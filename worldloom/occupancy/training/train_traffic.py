@@ -20,8 +20,8 @@ from worldloom.occupancy.traffic import (
     poses_from_motions,
 )
 from worldloom.occupancy.traffic_sampler import draw_motions
-from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.occupancy.training.traffic_examples import TrafficExamples, concatenated
+from worldloom.ops.training import Schedule, train
 
 # Which share of a batch asks what: (ego's level, others' level), "draw" is any level.
 _QUESTIONS = (

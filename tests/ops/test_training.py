@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from worldloom.errors import InputError
-from worldloom.occupancy.training.loop import CHECKPOINT, LOG, Schedule, pace, train
+from worldloom.ops.training import CHECKPOINT, LOG, Schedule, pace, train
 
 
 def loss_for(model: nn.Module, stop_at: int = -1):

@@ -1,0 +1,59 @@
+"""Maps made larger along the edges of a picture."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+_COLOUR = 0.06  # difference of display colours that halves about a neighbour's say
+_NEAR = 0.75  # coarse pixels: spread of a neighbour's say over the picture
+_ONE_SURFACE = 0.08  # difference of values, as of log distance, within one surface
+
+
+def upsample_along_edges(
+    coarse: Float[Tensor, "c h w"], rgb: Float[Tensor, "3 h2 w2"], one_surface: float = _ONE_SURFACE
+) -> Float[Tensor, "c h2 w2"]:
+    """A panorama's maps at the size of its picture; columns wrap around.
+
+    Each fine pixel listens to the 3 x 3 coarse pixels around it, the more the nearer they are and the more alike their
+    mean colours (joint bilateral upsampling, Kopf et al. 2007). The weighted median decides which surface it is on, and
+    only values of that surface are averaged, so that edges stay steps: nothing floats between near and far.
+
+    Args:
+        one_surface: how much the values of one surface differ among neighbours.
+    """
+    height, width = coarse.shape[-2:]
+    fine_height, fine_width = rgb.shape[-2:]
+    if fine_height % height or fine_height // height * width != fine_width:
+        raise ValueError(
+            f"expected a picture whose size is a multiple of {height}x{width}, got {fine_height}x{fine_width}"
+        )
+    step = fine_height // height
+    if step == 1:
+        return coarse.clone()
+    colours = F.avg_pool2d(rgb[None], step)[0]
+    stacked = torch.cat([coarse, colours])
+    stacked = torch.cat([stacked[..., -1:], stacked, stacked[..., :1]], -1)
+    stacked = torch.cat([stacked[:, :1], stacked, stacked[:, -1:]], 1)
+    place = (torch.arange(step) + 0.5) / step - 0.5  # of fine pixels within a coarse one
+    values, weights = [], []
+    for i in (-1, 0, 1):
+        for j in (-1, 0, 1):
+            neighbour = stacked[:, 1 + i : 1 + i + height, 1 + j : 1 + j + width]
+            neighbour = neighbour.repeat_interleave(step, 1).repeat_interleave(step, 2)
+            off = ((place - i) ** 2)[:, None] + (place - j) ** 2
+            near = torch.exp(-off / (2 * _NEAR**2)).repeat(height, width)
+            alike = torch.exp(-(neighbour[len(coarse) :] - rgb).abs().mean(0) / _COLOUR)
+            values.append(neighbour[: len(coarse)])
+            weights.append(near * (alike + 1e-3))
+    value, weight = torch.stack(values), torch.stack(weights)[:, None].expand(9, len(coarse), -1, -1)
+    middle = _weighted_median(value, weight)
+    weight = weight * torch.exp(-(((value - middle) / one_surface) ** 2))
+    return (weight * value).sum(0) / weight.sum(0)
+
+
+def _weighted_median(values: Float[Tensor, "k c h w"], weights: Float[Tensor, "k c h w"]) -> Float[Tensor, "c h w"]:
+    ordered, order = values.sort(dim=0)
+    cumulative = weights.gather(0, order).cumsum(0)
+    first = (cumulative < 0.5 * cumulative[-1:]).sum(0, keepdim=True).clamp(max=len(values) - 1)
+    return ordered.gather(0, first)[0]
