@@ -42,6 +42,7 @@ class Benchmark(StrEnum):
     io = "io"
     synth = "synth"
     occupancy = "occupancy"
+    scene = "scene"
 
 
 def _print_version(wanted: bool) -> bool:
@@ -65,8 +66,12 @@ def scene(
     panorama: Annotated[Path, typer.Argument(help="A 2:1 panorama: png, jpg, webp, exr or hdr.")],
     out: Out,
     camera_height: Annotated[
-        float, typer.Option(help="Height of the camera over the ground in metres; sets the scale.")
-    ] = 1.6,
+        float | None, typer.Option(help="Height of the camera over the ground in metres; sets the scale. 1.6 assumed.")
+    ] = None,
+    depth_model: Annotated[
+        str | None,
+        typer.Option(help="Distance by our weights (name or folder), a depth network (.onnx, transformers), or floor."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the camera path.")] = 0,
     force: Force = False,
     resume: Resume = False,
@@ -74,7 +79,9 @@ def scene(
     """Make a navigable splat scene from a panorama."""
     from worldloom.apps.scene import make_scene
 
-    make_scene(panorama, out, camera_height=camera_height, seed=seed, force=force, resume=resume)
+    make_scene(
+        panorama, out, camera_height=camera_height, depth_model=depth_model, seed=seed, force=force, resume=resume
+    )
     _say_what_next(out)
 
 

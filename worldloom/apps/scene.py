@@ -22,8 +22,8 @@ from worldloom.geometry.io.video import save_video
 from worldloom.geometry.posed_images import PosedImages
 from worldloom.recon.centre_view import centre_psnr, match_centre_colours
 from worldloom.recon.distance_picture import distance_picture
-from worldloom.recon.panorama_distance import assume_distance
 from worldloom.recon.panorama_splats import splats_from_panorama
+from worldloom.recon.scene_distance import distance_of_panorama
 from worldloom.render import render
 from worldloom.render.caption import contact_sheet
 from worldloom.scenegen.paths import plan_path
@@ -48,29 +48,37 @@ def make_scene(
     panorama: Path,
     out: Path,
     *,
-    camera_height: float = 1.6,
+    camera_height: float | None = None,
+    depth_model: str | None = None,
     seed: int = 0,
     force: bool = False,
     resume: bool = False,
 ) -> SceneResult:
     """Panorama file -> OUT with scene.ply, .spz and .splat, cameras.json, pictures, preview.mp4 and report.json.
 
-    Distances are assumed, not measured (`assume_distance`); the scale comes from `camera_height` alone.
+    The scale comes from `camera_height` alone, 1.6 m if none is told; `depth_model` is that of `distance_of_panorama`.
 
     Raises:
         InputError: before anything is made, if the panorama or an option cannot be used; see also `open_run`.
     """
+    scale = "assumed" if camera_height is None else "metric"
+    camera_height = 1.6 if camera_height is None else camera_height
     if not (math.isfinite(camera_height) and 0 < camera_height <= MAX_CAMERA_HEIGHT):
         raise InputError(f"--camera-height must be in (0, {MAX_CAMERA_HEIGHT:g}] metres, got {camera_height}")
     rgb = _load_panorama(panorama)
-    request = {"command": "scene", "panorama_sha256": _sha256(panorama), "camera_height": camera_height, "seed": seed}
+    request = {
+        "command": "scene", "panorama_sha256": _sha256(panorama), "camera_height": camera_height, "scale": scale,
+        "depth_model": depth_model, "seed": seed,
+    }  # fmt: skip
     with open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
-            _build(run, rgb, camera_height, seed)
+            _build(run, rgb, camera_height, scale, depth_model, seed)
     return SceneResult(out, json.loads((out / REPORT).read_text()))
 
 
-def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, seed: int) -> None:
+def _build(
+    run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, scale: str, depth_model: str | None, seed: int
+) -> None:
     folder = run.folder
     size = f"{rgb.shape[2]}x{rgb.shape[1]}"
     if rgb.shape[1] > MAX_ROWS:
@@ -78,7 +86,8 @@ def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, seed: in
         run.warn(f"the panorama is {size}; it is used at {2 * MAX_ROWS}x{MAX_ROWS}, the most that this method works at")
 
     with run.stage("distance") as todo:
-        panorama = assume_distance(rgb, camera_height)
+        found = distance_of_panorama(rgb, camera_height, depth_model)
+        panorama = found.panorama
         if todo:
             save_image(folder / "panorama.png", panorama.rgb)
             save_image(folder / "distance.png", distance_picture(panorama))
@@ -110,8 +119,9 @@ def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, seed: in
     sky_share = (panorama.sky * solid_angles(rgb.shape[1])).sum().item() / (4 * math.pi)
     run.report(
         {
-            "method": "ground plane, sphere and sky rule; no learning. Distances are assumed, not measured",
-            "scale": f"assumed: the camera is taken to be {camera_height:g} m over the ground",
+            "method": found.method,
+            "scale": _scale_in_words(scale, camera_height, found.floor_found),
+            **found.facts,
             "panorama_size": size,
             "used_size": f"{rgb.shape[2]}x{rgb.shape[1]}",
             "num_splats": len(gaussians),
@@ -120,11 +130,22 @@ def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, seed: in
             "centre_psnr_protocol": "six 90 degree views from the centre against the panorama sampled bilinearly, at "
             "two view pixels (same_density: one) for each panorama pixel",
             "sky_share": round(sky_share, 4),
-            "sphere_radius_m": round(panorama.distance.max().item(), 3),
+            "farthest_m": round(panorama.distance.max().item(), 3),
             "num_views": len(path.cameras),
             "path_length_m": round(path.length, 3),
             "path_clearance_m": round(path.clearance, 3),
         }
+    )
+
+
+def _scale_in_words(scale: str, camera_height: float, floor_found: bool) -> str:
+    """Whether lengths are metres: only where the camera's height was told and the floor under it was found."""
+    if scale == "assumed":
+        return f"assumed: the camera is taken to be {camera_height:g} m over the ground"
+    if floor_found:
+        return f"metric: the floor was found, and the camera is {camera_height:g} m over it, as told"
+    return (
+        f"assumed: the camera is {camera_height:g} m over the ground, as told, but where the ground is was not measured"
     )
 
 

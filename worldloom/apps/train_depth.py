@@ -10,9 +10,10 @@ from pathlib import Path
 from rich.console import Console
 
 from worldloom.errors import InputError
-from worldloom.ops import load_config, load_weights, save_weights, weights_path
+from worldloom.ops import load_config, load_weights, save_weights
 from worldloom.ops.training import Schedule, shortened
 from worldloom.ops.training_card import training_card
+from worldloom.recon.panorama_depth import depth_weights
 from worldloom.recon.panorama_network import PanoramaDepthConfig, PanoramaNetwork
 from worldloom.recon.training.examples import files_of
 from worldloom.recon.training.train_depth import DepthTraining, train_depth
@@ -111,7 +112,7 @@ def _start(name: str | None, config: PanoramaDepthConfig) -> PanoramaNetwork | N
     """A network with the weights called so; its number of rows may differ."""
     if name is None:
         return None
-    folder = weights_path("worldloom.recon", name, "depth")
+    folder = depth_weights(name)
     theirs = load_config(folder, PanoramaDepthConfig)
     if replace(theirs, height=config.height) != config:
         raise InputError(f"{folder} holds weights of {theirs}, expected those of {config}")

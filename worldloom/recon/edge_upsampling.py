@@ -47,13 +47,33 @@ def upsample_along_edges(
             values.append(neighbour[: len(coarse)])
             weights.append(near * (alike + 1e-3))
     value, weight = torch.stack(values), torch.stack(weights)[:, None].expand(9, len(coarse), -1, -1)
-    middle = _weighted_median(value, weight)
-    weight = weight * torch.exp(-(((value - middle) / one_surface) ** 2))
-    return (weight * value).sum(0) / weight.sum(0)
+    return surface_mean(value, weight, one_surface)
 
 
-def _weighted_median(values: Float[Tensor, "k c h w"], weights: Float[Tensor, "k c h w"]) -> Float[Tensor, "c h w"]:
+def surface_mean(
+    values: Float[Tensor, "k c h w"], weights: Float[Tensor, "k c h w"], one_surface: float
+) -> Float[Tensor, "c h w"]:
+    """Of several opinions about each pixel: the mean of those near their weighted median, never between two surfaces.
+
+    Args:
+        weights: not all zero for any pixel.
+        one_surface: how much opinions about one surface differ.
+    """
     ordered, order = values.sort(dim=0)
     cumulative = weights.gather(0, order).cumsum(0)
     first = (cumulative < 0.5 * cumulative[-1:]).sum(0, keepdim=True).clamp(max=len(values) - 1)
-    return ordered.gather(0, first)[0]
+    weights = weights * torch.exp(-(((values - ordered.gather(0, first)) / one_surface) ** 2))
+    return (weights * values).sum(0) / weights.sum(0)
+
+
+def resize_along_edges(
+    maps: Float[Tensor, "c h w"], rgb: Float[Tensor, "3 h2 w2"], one_surface: float = _ONE_SURFACE
+) -> Float[Tensor, "c h2 w2"]:
+    """`upsample_along_edges` to a picture of any size, by way of the nearest multiple of the maps' own."""
+    rows, height = maps.shape[1], rgb.shape[1]
+    step = max(1, round(height / rows))
+    if rows * step == height:
+        return upsample_along_edges(maps, rgb, one_surface)
+    between = F.interpolate(rgb[None], (rows * step, 2 * rows * step), mode="bilinear", antialias=True)[0]
+    grown = upsample_along_edges(maps, between, one_surface)
+    return F.interpolate(grown[None], rgb.shape[1:], mode="nearest-exact")[0]

@@ -13,7 +13,9 @@ from worldloom.errors import InputError
 from worldloom.geometry.equirect import directions, solid_angles
 from worldloom.geometry.panorama import Panorama
 from worldloom.ops import load_config, load_weights, weights_path
-from worldloom.recon.edge_upsampling import upsample_along_edges
+from worldloom.ops.weights import MODEL
+from worldloom.recon.edge_upsampling import resize_along_edges
+from worldloom.recon.panorama_distance import assume_distance
 from worldloom.recon.panorama_network import PLACES, PanoramaDepthConfig, PanoramaNetwork
 
 NEAREST, FARTHEST = 0.05, 150.0  # camera heights
@@ -50,10 +52,32 @@ class PanoramaEstimate:
         return torch.where(self.sky, FARTHEST, log.exp().clamp(NEAREST, FARTHEST))
 
 
+def depth_weights(name_or_path: str | Path) -> Path:
+    """The folder of weights called so: embedded as NAME-depth, a folder that holds depth/, or such a folder itself.
+
+    Raises:
+        InputError: there are none.
+    """
+    itself = Path(name_or_path).expanduser()
+    if (itself / MODEL).is_file() and not (itself / "depth").is_dir():
+        return itself
+    return weights_path("worldloom.recon", name_or_path, "depth")
+
+
 def floor_plane(height: int) -> tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]:
     """Log distance to level ground in camera heights, and where it can be told; 1.5 degrees below the horizon on."""
     down = -directions(height)[..., 2]
     return -down.clamp(min=_GRAZING).log(), down > _GRAZING
+
+
+def estimate_by_rule(rgb: Float[Tensor, "3 h w"]) -> PanoramaEstimate:
+    """The estimate of `assume_distance`, which learned nothing: ground and sphere, and a sky rule."""
+    assumed = assume_distance(rgb, camera_height=1.0)
+    log = assumed.distance.log()
+    plane, below = floor_plane(rgb.shape[1])
+    floor = below * torch.sigmoid((0.05 - (plane - log)) / 0.02)
+    place = "open" if bool(assumed.sky.any()) else "indoors"
+    return PanoramaEstimate(log, floor, assumed.sky, place, 0.0, 1.0)
 
 
 class PanoramaDepth:
@@ -69,7 +93,7 @@ class PanoramaDepth:
         Raises:
             InputError: there are none, or they are damaged or of another model.
         """
-        folder = weights_path("worldloom.recon", name_or_path, "depth")
+        folder = depth_weights(name_or_path)
         network = PanoramaNetwork(load_config(folder, PanoramaDepthConfig))
         load_weights(folder, network)
         return cls(network.to(memory_format=torch.channels_last))
@@ -91,7 +115,7 @@ class PanoramaDepth:
         answer = self.network(small.clamp(0, 1))
         open_air = 1 - answer.place.softmax(-1)[0, _INDOORS]
         maps = torch.cat([answer.log_distance, answer.floor.sigmoid(), open_air * answer.sky.sigmoid()])
-        maps = torch.cat([_to_size(maps[:1], rgb, 0.08), _to_size(maps[1:], rgb, 1.0)])
+        maps = torch.cat([resize_along_edges(maps[:1], rgb, 0.08), resize_along_edges(maps[1:], rgb, 1.0)])
         log_distance, floor, sky = maps
         share, scale = self._scale(log_distance, floor)
         return PanoramaEstimate(
@@ -119,16 +143,3 @@ class PanoramaDepth:
         sure = (floor > _SURE) & (-directions(height)[..., 2] > _LOOK_DOWN)
         share = float((solid_angles(height) * sure).sum() / (4 * math.pi))
         return share, float((plane - log_distance)[sure].median().exp()) if share >= _ENOUGH else 1.0
-
-
-def _to_size(
-    maps: Float[Tensor, "c h w"], rgb: Float[Tensor, "3 h2 w2"], one_surface: float
-) -> Float[Tensor, "c h2 w2"]:
-    """At the picture's size, by way of the nearest multiple of the maps' where that is no multiple."""
-    rows, height = maps.shape[1], rgb.shape[1]
-    step = max(1, round(height / rows))
-    if rows * step == height:
-        return upsample_along_edges(maps, rgb, one_surface)
-    between = F.interpolate(rgb[None], (rows * step, 2 * rows * step), mode="bilinear", antialias=True)[0]
-    grown = upsample_along_edges(maps, between, one_surface)
-    return F.interpolate(grown[None], rgb.shape[1:], mode="nearest-exact")[0]

@@ -1,0 +1,9 @@
+"""The scene half on worlds that no network has seen, every figure beside its floor."""
+
+from worldloom.apps.bench.result import Row
+from worldloom.apps.bench.scene.distance import distance_rows
+
+
+def run(quick: bool) -> list[Row]:
+    """Distance of panoramas."""
+    return distance_rows(quick)
