@@ -106,13 +106,15 @@ def test_a_run_learns_and_goes_on_and_its_weights_open(panorama_folder, tmp_path
         ({"steps": 0}, "at least 1 step"),
         ({"rows": 40}, "--rows: height must be a multiple of 32"),
         ({"start": "nowhere"}, "no weights called 'nowhere'"),
-        ({"validation": "."}, "expected a folder of panoramas"),
-        ({}, "at least 2 worlds"),
+        ({"validation": "empty"}, "expected a folder of panoramas"),
+        ({"validation": None}, "at least 2 worlds"),
     ],
 )
 def test_bad_arguments(panorama_folder, tmp_path, arguments, message):
-    if "validation" in arguments:
-        arguments = {"validation": tmp_path}
+    (tmp_path / "empty").mkdir()
+    arguments = {"preset": "tiny", "validation": panorama_folder, **arguments}
+    if arguments["validation"] == "empty":
+        arguments["validation"] = tmp_path / "empty"
     with pytest.raises(InputError, match=message):
-        train_panorama_depth(panorama_folder, tmp_path / "out", **{"preset": "tiny", **arguments})
+        train_panorama_depth(panorama_folder, tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()

@@ -140,7 +140,7 @@ def _log_distance(
 ) -> tuple[Float[Tensor, "v n"], Float[Tensor, "v n k"]]:
     """Log distances of views, and their derivatives by the parameters."""
     if kind == "depth":  # log s
-        log = seen.value.clamp(min=1e-6).log() - seen.cosine.log() + parameters
+        log = seen.value.clamp(min=1e-6).log() - seen.cosine.log() + parameters.nan_to_num(0.0)
         return log, torch.ones_like(log)[..., None]
     inverse = seen.value * parameters[:, :1] + parameters[:, 1:]
     inverse = inverse.clamp(min=_NEAREST_DISPARITY)
@@ -177,6 +177,9 @@ def _refitted(
 
 
 def _fit_depth(value: Tensor, log_z: Tensor, weight: Tensor) -> Float[Tensor, "1"]:
+    """log s as the weighted median of what pixels want; NaN, which makes no sense, where nothing is known."""
+    if float(weight.sum()) <= 0:
+        return torch.full((1,), math.nan)
     offset = log_z - value.clamp(min=1e-6).log()
     order = offset.argsort()
     cumulative = weight[order].cumsum(0)
