@@ -181,8 +181,8 @@ def test_blur_wraps_and_keeps_the_mean():
 def test_other_colours_keep_lamps_and_shapes():
     grey, lamp = Material("grey", (0.5, 0.5, 0.5)), Material("lamp", (1.0, 1.0, 1.0), emission=(9.0, 9.0, 9.0))
     painted = Material("painted", (0.2, 0.4, 0.2), lambda points, normals: points.abs().clamp(max=0.3))
-    parts = tuple(box((1, 1, 1), (i, 0, 0), m) for i, m in enumerate((grey, lamp, painted, grey)))
-    world = World("room", 0, (Thing("all", "wall", parts),), Sky((0, 0, 1)), torch.zeros(1, 3))
+    parts = tuple(box((1.0, 1.0, 1.0), (float(i), 0.0, 0.0), m) for i, m in enumerate((grey, lamp, painted, grey)))
+    world = World("room", 0, (Thing("all", "wall", parts),), Sky((0.0, 0.0, 1.0)), torch.zeros(1, 3))
     new = recoloured(world, random.Random(3), 1.0).things[0].parts
     assert new[1].material is lamp
     assert new[0].material.colour != grey.colour

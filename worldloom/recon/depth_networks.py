@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _BATCH = 4
 
 
+@runtime_checkable
 class DepthNetwork(Protocol):
     """Something that answers perspective pictures with a number for each pixel that rises or falls with depth."""
 
