@@ -25,8 +25,11 @@ _BATCH = 4
 class DepthNetwork(Protocol):
     """Something that answers perspective pictures with a number for each pixel that rises or falls with depth."""
 
-    size: tuple[int, int]  # (height, width) of the pictures that it takes
-    ranges: Sequence["InputRange"]  # what its input may have to be, the likeliest first
+    @property
+    def size(self) -> tuple[int, int]: ...  # (height, width) of the pictures that it takes
+
+    @property
+    def ranges(self) -> Sequence["InputRange"]: ...  # what its input may have to be, the likeliest first
 
     def __call__(self, views: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v h w"]: ...
 
@@ -102,8 +105,8 @@ class OnnxDepth:
 
     def _checked_input(self) -> tuple[tuple[int, int], str]:
         inputs = self._session.get_inputs()
-        shape = inputs[0].shape if len(inputs) == 1 else None
-        fits = shape is not None and len(shape) == 4 and inputs[0].type == "tensor(float)"
+        shape = inputs[0].shape if len(inputs) == 1 else []
+        fits = len(shape) == 4 and inputs[0].type == "tensor(float)"
         if not fits or (isinstance(shape[0], int) and shape[0] != 1) or (isinstance(shape[1], int) and shape[1] != 3):
             told = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
             raise InputError(f"{self.path} must take one picture as float 1 3 h w, got {_one_line(told)}")
@@ -128,7 +131,8 @@ class TransformersDepth:
         told = _preprocessing(path)
         self.ranges = (InputRange("the model's own mean and deviation", *told["statistics"]),)
         multiple = _multiple(self._model.config)
-        self.size = tuple(max(multiple, round(side / multiple) * multiple) for side in told["size"])  # pyright: ignore
+        height, width = (max(multiple, round(side / multiple) * multiple) for side in told["size"])
+        self.size = (height, width)
 
     @torch.no_grad()
     def __call__(self, views: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v h w"]:

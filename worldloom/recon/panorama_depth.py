@@ -96,7 +96,7 @@ class PanoramaDepth:
         folder = depth_weights(name_or_path)
         network = PanoramaNetwork(load_config(folder, PanoramaDepthConfig))
         load_weights(folder, network)
-        return cls(network.to(memory_format=torch.channels_last))
+        return cls(network.to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue]
 
     @torch.no_grad()
     def estimate(self, rgb: Float[Tensor, "3 h w"]) -> PanoramaEstimate:

@@ -55,7 +55,7 @@ def train_depth(
         model = PanoramaNetwork(config)
     if start is not None:
         model.load_state_dict(start.state_dict())
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def loss_of(step: int, dice: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
         draw = Random(int(torch.randint(1 << 60, (1,), generator=dice)))
