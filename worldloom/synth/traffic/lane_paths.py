@@ -9,6 +9,8 @@ import numpy as np
 from worldloom.synth.towns.roads import Connection, Lane, RoadMap
 from worldloom.synth.traffic.way import Line, Way, distinct, project, way_of
 
+_Candidate = tuple[Lane, Connection | None, Line]  # a line that leads to or along a lane
+
 
 @dataclass(frozen=True)
 class Place:
@@ -27,15 +29,15 @@ class LanePaths:
         self._lanes = {
             name: lane for name, lane in roads.lanes.items() if lane.use == "drive" and lane.id not in closed
         }
-        self._across = [
-            replace(c, via=distinct(c.via))
-            for c in roads.connections
-            if c.from_lane in self._lanes and c.to_lane in self._lanes
-        ]
+        across = [replace(c, via=distinct(c.via)) for c in roads.connections]
+        self._across = [c for c in across if c.from_lane in self._lanes and c.to_lane in self._lanes]
         self._onward: dict[str, list[Connection]] = {}
         for connection in self._across:
             self._onward.setdefault(connection.from_lane, []).append(connection)
         self._edges = {edge.id: [lane for lane in edge.lanes if lane.id in self._lanes] for edge in roads.edges}
+        shut = {lane.id: lane for lane in roads.lanes.values() if lane.use == "drive" and lane.id in closed}
+        self._shut: list[_Candidate] = [(lane, None, lane.centre) for lane in shut.values()]
+        self._shut += [(roads.lanes[c.to_lane], None, c.via) for c in across if {c.from_lane, c.to_lane} & shut.keys()]
 
     def onward(self, lane: Lane) -> list[Connection]:
         """The ways on from the end of a lane."""
@@ -50,23 +52,17 @@ class LanePaths:
         return lanes[i]
 
     def place(self, x: float, y: float, yaw: float) -> Place | None:
-        """The lane on which a vehicle of this heading is; None if it is on none."""
-        best, found = math.inf, None
-        lines: list[tuple[Lane, Connection | None, Line]] = [(lane, None, lane.centre) for lane in self._lanes.values()]
-        lines += [(self._lanes[c.to_lane], c, c.via) for c in self._across if len(c.via) > 1]
-        for lane, connection, line in lines:
-            low, high = line.min(0) - 4, line.max(0) + 4
-            if not (low[0] < x < high[0] and low[1] < y < high[1]):
-                continue
-            along, aside = project(line, x, y, 0.0)
-            length = float(np.hypot(*np.diff(line, axis=0).T).sum())
-            if not -1 < along < length + 1 or abs(aside) > 3:
-                continue
-            off = abs(math.remainder(way_of(line).at(min(max(along, 0.0), length))[2] - yaw, math.tau))
-            cost = abs(aside) + 3 * off + (0.3 if connection is not None else 0.0)
-            if off < 1.0 and cost < best:
-                best, found = cost, Place(lane, connection, along, aside)
-        return found
+        """The lane on which a vehicle of this heading is; None if it is on none.
+
+        On a closed lane, whose ends one can drive on as far as the works, it is the open one beside it.
+        """
+        lines: list[_Candidate] = [(lane, None, lane.centre) for lane in self._lanes.values()]
+        found = _nearest([*lines, *((self._lanes[c.to_lane], c, c.via) for c in self._across)], x, y, yaw)
+        shut = _nearest(self._shut, x, y, yaw) if found is None else None
+        if shut is None or not self._edges[shut.lane.edge]:
+            return found
+        lane = min(self._edges[shut.lane.edge], key=lambda other: abs(other.index - shut.lane.index))
+        return Place(lane, None, *project(lane.centre, x, y, 0.0))
 
     def way(self, place: Place, length: float, edges: Sequence[str] = (), turn: str = "") -> Way | None:
         """The line ahead from a place.
@@ -114,6 +110,26 @@ class LanePaths:
         order = {"s": 0, "L": 1, "R": 1, "r": 2, "l": 3, "t": 4}
         here = [(other, c) for other, c in ways if other is lane] or ways
         return min(here, key=lambda pair: order[pair[1].turn], default=(lane, None))
+
+
+def _nearest(candidates: list[_Candidate], x: float, y: float, yaw: float) -> Place | None:
+    """Where among these a vehicle is most likely to be."""
+    best, found = math.inf, None
+    for lane, connection, line in candidates:
+        if len(line) < 2:
+            continue
+        low, high = line.min(0) - 4, line.max(0) + 4
+        if not (low[0] < x < high[0] and low[1] < y < high[1]):
+            continue
+        along, aside = project(line, x, y, 0.0)
+        length = float(np.hypot(*np.diff(line, axis=0).T).sum())
+        if not -1 < along < length + 1 or abs(aside) > 3:
+            continue
+        off = abs(math.remainder(way_of(line).at(min(max(along, 0.0), length))[2] - yaw, math.tau))
+        cost = abs(aside) + 3 * off + (0.3 if connection is not None else 0.0)
+        if off < 1.0 and cost < best:
+            best, found = cost, Place(lane, connection, along, aside)
+    return found
 
 
 def _changing(here: Line, there: Line) -> Line:

@@ -157,7 +157,7 @@ class Simulator:
     @cached_property
     def paths(self) -> LanePaths:
         """The town's lanes, for whoever steers."""
-        return LanePaths(self.town.roads, frozenset(closure.lane_id for closure in self.town.closures))
+        return LanePaths(self.town.roads, frozenset(self.town.closed_lanes))
 
     @property
     def members(self) -> dict[str, Member]:
