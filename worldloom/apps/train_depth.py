@@ -41,7 +41,7 @@ PRESETS = {
     "small": DepthPreset(
         PanoramaDepthConfig(),
         DepthTraining(
-            Schedule(50_000, warm_up=500, cool_down=0.2, log_every=100, check_every=1000, ema=0.998), batch=4
+            Schedule(50_000, warm_up=500, cool_down=0.2, log_every=100, check_every=1000, ema=0.998), batch=8
         ),
     ),
     "base": DepthPreset(
