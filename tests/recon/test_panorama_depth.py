@@ -15,7 +15,7 @@ from worldloom.recon.panorama_network import PLACES, PanoramaAnswer, PanoramaDep
 from worldloom.recon.scene_distance import FLOOR as RULE
 from worldloom.recon.scene_distance import distance_of_panorama
 
-TINY = PanoramaDepthConfig(64, (8, 16, 32), (1, 1, 1), 64, 1)
+TINY = PanoramaDepthConfig(64, (8, 16, 32), 8, (1, 1, 1), 64, 1)
 
 
 class Known(PanoramaNetwork):

@@ -34,7 +34,7 @@ class DepthPreset:
 
 PRESETS = {
     "tiny": DepthPreset(
-        PanoramaDepthConfig(64, (8, 16, 32), (1, 1, 1), 64, 1),
+        PanoramaDepthConfig(64, (8, 16, 32), 8, (1, 1, 1), 64, 1),
         DepthTraining(Schedule(40, learning_rate=3e-3, warm_up=5, log_every=10, check_every=20), batch=2),
     ),
     # The rate is constant until the last fifth: a run may be made longer as long as it has not come there.
@@ -45,7 +45,7 @@ PRESETS = {
         ),
     ),
     "base": DepthPreset(
-        PanoramaDepthConfig(512, (64, 128, 256), (2, 3, 4), 512, 12),
+        PanoramaDepthConfig(512, (64, 128, 256), 32, (2, 3, 4), 512, 12),
         DepthTraining(Schedule(300_000, 3e-4, 5000, 0.5, log_every=500, check_every=5000, ema=0.9999), batch=32),
     ),
 }

@@ -15,7 +15,7 @@ from worldloom.ops import Block, BlockConfig, rotary_angles
 PLACES = ("indoors", "covered", "open")  # no sky is seen but through windows; sky, but not overhead; sky overhead
 PATCH = 4  # pixels of the input to a side, for each place of the finest layer
 STRIDE = 32  # input pixels to a side, for each token
-OUT_STRIDE = 2  # input pixels to a side, for each pixel of the answer
+_FINE = 2  # pixels to a side, for each place of the layer that draws outlines, on the way out alone
 _NUM_LATITUDE = 4
 _HEAD = 64  # channels of a head of attention
 _CHANNELS = 3  # of the answer: log distance, floor, sky
@@ -28,6 +28,7 @@ class PanoramaDepthConfig:
 
     height: int = 256  # rows of the input
     widths: tuple[int, int, int] = (32, 64, 128)  # channels at strides 4, 8 and 16
+    fine: int = 16  # and at stride 2
     blocks: tuple[int, int, int] = (1, 1, 2)  # residual ones there on the way in; on the way out it is one each
     width: int = 192  # of the tokens at stride 32
     layers: int = 4  # of attention among them
@@ -35,15 +36,16 @@ class PanoramaDepthConfig:
     def __post_init__(self) -> None:
         if not 32 <= self.height <= 4096 or self.height % STRIDE:
             raise ValueError(f"height must be a multiple of {STRIDE} from 32 to 4096, got {self.height}")
-        if any(width < 8 or width % 8 or width > 4096 for width in (*self.widths, self.width)) or self.width % 64:
-            raise ValueError(f"widths must be multiples of 8, of tokens of 64, got {self.widths} and {self.width}")
+        if any(width < 8 or width % 8 or width > 4096 for width in (self.fine, *self.widths, self.width)) or self.width % 64:
+            told = f"{self.fine}, {self.widths} and {self.width}"
+            raise ValueError(f"widths must be multiples of 8, of tokens of 64, got {told}")
         if not all(1 <= number <= 64 for number in (*self.blocks, self.layers)):
             raise ValueError(f"expected 1 to 64 blocks of each kind, got {self.blocks} and {self.layers}")
 
 
 @dataclass(frozen=True)
 class PanoramaAnswer:
-    """What the network says, at half the rows of its input."""
+    """What the network says of each pixel, and of the whole."""
 
     log_distance: Float[Tensor, "b h w"]  # of camera heights
     floor: Float[Tensor, "b h w"]  # logit
@@ -75,8 +77,11 @@ class PanoramaNetwork(nn.Module):
         self.place = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, len(PLACES)))
         self.ups = nn.ModuleList([nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(widths)])
         self.ways_out = nn.ModuleList([_Residual(width) for width in config.widths])
-        self.last_norm = _norm(widths[0])
-        self.answer = nn.Conv2d(widths[0], _CHANNELS * (PATCH // OUT_STRIDE) ** 2, 1)
+        self.fine_stem = nn.Conv2d(3 * _FINE**2, config.fine, 1)
+        self.fine_up = nn.Conv2d(widths[0], config.fine * (PATCH // _FINE) ** 2, 1)
+        self.fine = _Residual(config.fine)
+        self.last_norm = _norm(config.fine)
+        self.answer = nn.Conv2d(config.fine, _CHANNELS * _FINE**2, 1)
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)  # pyright: ignore[reportArgumentType]
 
@@ -103,7 +108,9 @@ class PanoramaNetwork(nn.Module):
         x = rearrange(tokens, "b (h w) d -> b d h w", h=rows)
         for k in reversed(range(len(kept))):
             x = self.ways_out[k](kept[k] + F.interpolate(self.ups[k](x), scale_factor=2, mode="nearest"))
-        answer = F.pixel_shuffle(self.answer(F.silu(self.last_norm(x))).float(), PATCH // OUT_STRIDE)
+        outlines = self.fine_stem(F.pixel_unshuffle(4 * (rgb - 0.5), _FINE))
+        x = self.fine(outlines + F.pixel_shuffle(self.fine_up(x), PATCH // _FINE))
+        answer = F.pixel_shuffle(self.answer(F.silu(self.last_norm(x))).float(), _FINE)
         log_distance, floor, sky = answer.unbind(1)
         place = self.place(tokens.mean(1)).float()
         return PanoramaAnswer(_MEAN_LOG_DISTANCE + log_distance, floor, sky, place)

@@ -1,4 +1,4 @@
-"""What a step of training looks at: photographs of random panoramas, and their truth at the answer's resolution."""
+"""What a step of training looks at: photographs of random panoramas, and their truth at the network's resolution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from worldloom.errors import InputError
 from worldloom.geometry.io.npz import npz_keys
 from worldloom.recon.data.panoramas import SKY, LearnedPanorama, load_panoramas
 from worldloom.recon.data.photograph import photograph
-from worldloom.recon.panorama_network import OUT_STRIDE, PLACES
+from worldloom.recon.panorama_network import PLACES
 
 WINDOW = 25.0  # camera heights: what a sky behind a window counts as, far and not sky
 _FARTHEST = 150.0  # no picture tells more
@@ -53,7 +53,7 @@ def draw_examples(files: Sequence[tuple[Path, int]], num: int, rows: int, dice: 
         turn, mirror = dice.randrange(2 * one.part.shape[0]), dice.random() < 0.5
         rgb, distance, part = ((x.flip(-1) if mirror else x).roll(turn, -1) for x in (one.rgb, one.distance, one.part))
         changed = LearnedPanorama(rgb, distance, part, one.camera_height, one.kind)
-        asked = truth_at(changed, rows // OUT_STRIDE, (dice.random(), dice.random()))
+        asked = truth_at(changed, rows, (dice.random(), dice.random()))
         batch.append((photograph(_shrunk(rgb, rows), dice), *asked))
     return Examples(*map(torch.stack, zip(*batch, strict=True)))
 
