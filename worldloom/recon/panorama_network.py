@@ -80,10 +80,7 @@ class PanoramaNetwork(nn.Module):
         self.fine_stem = nn.Conv2d(3 * _FINE**2, config.fine, 1)
         self.fine_up = nn.Conv2d(widths[0], config.fine * (PATCH // _FINE) ** 2, 1)
         self.fine = _Residual(config.fine)
-        self.last_norm = _norm(config.fine)
-        self.answer = nn.Conv2d(config.fine, _CHANNELS * _FINE**2, 1)
-        nn.init.zeros_(self.answer.weight)
-        nn.init.zeros_(self.answer.bias)  # pyright: ignore[reportArgumentType]
+        self.answers = nn.ModuleList([_Answer(widths[0], PATCH), _Answer(config.fine, _FINE)])
 
     def forward(self, rgb: Float[Tensor, "b 3 h w"]) -> PanoramaAnswer:
         """
@@ -109,8 +106,8 @@ class PanoramaNetwork(nn.Module):
         for k in reversed(range(len(kept))):
             x = self.ways_out[k](kept[k] + F.interpolate(self.ups[k](x), scale_factor=2, mode="nearest"))
         outlines = self.fine_stem(F.pixel_unshuffle(4 * (rgb - 0.5), _FINE))
-        x = self.fine(outlines + F.pixel_shuffle(self.fine_up(x), PATCH // _FINE))
-        answer = F.pixel_shuffle(self.answer(F.silu(self.last_norm(x))).float(), _FINE)
+        fine = self.fine(outlines + F.pixel_shuffle(self.fine_up(x), PATCH // _FINE))
+        answer = self.answers[0](x) + self.answers[1](fine)
         log_distance, floor, sky = answer.unbind(1)
         place = self.place(tokens.mean(1)).float()
         return PanoramaAnswer(_MEAN_LOG_DISTANCE + log_distance, floor, sky, place)
@@ -159,6 +156,20 @@ class _Residual(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return x + self.gain * self.second(F.silu(self.first(F.silu(self.norm(x)))))
+
+
+class _Answer(nn.Module):
+    """From features to all channels of the answer, at their pixels; zero at first."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.stride, self.norm = stride, _norm(width)
+        self.last = nn.Conv2d(width, _CHANNELS * stride**2, 1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # pyright: ignore[reportArgumentType]
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        return F.pixel_shuffle(self.last(F.silu(self.norm(x))).float(), self.stride)
 
 
 def _norm(width: int) -> nn.GroupNorm:
