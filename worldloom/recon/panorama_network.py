@@ -36,9 +36,9 @@ class PanoramaDepthConfig:
     def __post_init__(self) -> None:
         if not 32 <= self.height <= 4096 or self.height % STRIDE:
             raise ValueError(f"height must be a multiple of {STRIDE} from 32 to 4096, got {self.height}")
-        if any(width < 8 or width % 8 or width > 4096 for width in (self.fine, *self.widths, self.width)) or self.width % 64:
-            told = f"{self.fine}, {self.widths} and {self.width}"
-            raise ValueError(f"widths must be multiples of 8, of tokens of 64, got {told}")
+        widths = (self.fine, *self.widths, self.width)
+        if any(width < 8 or width % 8 or width > 4096 for width in widths) or self.width % _HEAD:
+            raise ValueError(f"widths must be multiples of 8, of tokens of {_HEAD}, got {widths}")
         if not all(1 <= number <= 64 for number in (*self.blocks, self.layers)):
             raise ValueError(f"expected 1 to 64 blocks of each kind, got {self.blocks} and {self.layers}")
 
