@@ -104,7 +104,7 @@ class PanoramaNetwork(nn.Module):
             tokens = layer(tokens, angles=angles)
         x = rearrange(tokens, "b (h w) d -> b d h w", h=rows)
         for k in reversed(range(len(kept))):
-            x = self.ways_out[k](kept[k] + F.interpolate(self.ups[k](x), scale_factor=2, mode="nearest"))
+            x = self.ways_out[k](kept[k] + _twice_as_dense(self.ups[k](x)))
         outlines = self.fine_stem(F.pixel_unshuffle(4 * (rgb - 0.5), _FINE))
         fine = self.fine(outlines + F.pixel_shuffle(self.fine_up(x), PATCH // _FINE))
         answer = self.answers[0](x) + self.answers[1](fine)
@@ -156,6 +156,12 @@ class _Residual(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return x + self.gain * self.second(F.silu(self.first(F.silu(self.norm(x)))))
+
+
+def _twice_as_dense(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Bilinear, for tiles of 32 pixels show when repeated; columns wrap around."""
+    x = torch.cat([x[..., -1:], x, x[..., :1]], -1)
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[..., 2:-2]
 
 
 class _Answer(nn.Module):
