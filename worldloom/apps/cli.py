@@ -291,7 +291,9 @@ class Trainable(StrEnum):
 @app.command()
 def train(
     part: Annotated[Trainable, typer.Argument(help="Which network.")],
-    data: Annotated[Path, typer.Option(help="Of synth clips, or nuScenes with Occ3D labels; for depth of synth panoramas.")],
+    data: Annotated[
+        Path, typer.Option(help="Of synth clips, nuScenes with Occ3D labels, or for depth synth panoramas.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the model, for all parts; an interrupted call goes on.")],
     validation: Annotated[
         Path | None, typer.Option(help="Data to check with; split val, or every tenth town or world, if not given.")
