@@ -38,6 +38,22 @@ def test_slopes_stay_slopes():
     assert (grown.std(1) < 1e-5).all()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_steep_walls_are_not_cut_into_stairs_by_their_paint(axis):
+    slope = 0.3 * torch.arange(16 if axis == 0 else 32).float()  # each pixel farther than one surface may bend
+    coarse = (slope[:, None] if axis == 0 else slope).expand(1, 16, 32).contiguous()
+    paint = torch.rand(3, 64, 128, generator=torch.Generator().manual_seed(2))
+    steps = upsample_along_edges(coarse, paint)[0].diff(dim=axis).narrow(axis, 16, 32)
+    torch.testing.assert_close(steps, torch.full_like(steps, 0.3 / 4), atol=1e-4, rtol=0)
+
+
+def test_probabilities_follow_colours():
+    coarse = torch.where(torch.arange(32) < 12.5, 0.2, 0.8).expand(1, 16, 32).contiguous()
+    grown = upsample_along_edges(coarse, picture(64, 50), None)
+    assert (grown[..., 44:50] < 0.35).all()
+    assert (grown[..., 50:56] > 0.65).all()
+
+
 def test_columns_wrap():
     coarse = torch.zeros(1, 16, 32)
     coarse[..., 0] = 0.05

@@ -58,6 +58,19 @@ def test_parts_weigh_as_they_should():
     assert cost(SKY) == 0
 
 
+def test_too_far_costs_more_than_too_near_but_not_without_end():
+    examples = example()
+
+    def cost(by):
+        answer = perfect(examples)
+        answer.log_distance.add_(by)
+        return depth_loss(answer, examples, TRAINING)[1]["distance"]
+
+    assert cost(0.5) == pytest.approx(0.5 * 0.5 + 0.5 * (math.exp(0.5) - 1), rel=1e-4)
+    assert cost(-0.5) == pytest.approx(0.5 * 0.5 + 0.5 * (1 - math.exp(-0.5)), rel=1e-4)
+    assert cost(5.0) - cost(4.0) == pytest.approx(0.5, rel=1e-4)
+
+
 def test_behind_a_window_is_far_and_no_sky():
     examples = example("indoors")
     answer = perfect(examples)

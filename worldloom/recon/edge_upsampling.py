@@ -11,16 +11,18 @@ _ONE_SURFACE = 0.08  # difference of values, as of log distance, within one surf
 
 
 def upsample_along_edges(
-    coarse: Float[Tensor, "c h w"], rgb: Float[Tensor, "3 h2 w2"], one_surface: float = _ONE_SURFACE
+    coarse: Float[Tensor, "c h w"], rgb: Float[Tensor, "3 h2 w2"], one_surface: float | None = _ONE_SURFACE
 ) -> Float[Tensor, "c h2 w2"]:
     """A panorama's maps at the size of its picture; columns wrap around.
 
     Each fine pixel listens to the 3 x 3 coarse pixels around it, the more the nearer they are and the more alike their
     mean colours (joint bilateral upsampling, Kopf et al. 2007). The weighted median decides which surface it is on, and
-    only values of that surface are averaged, so that edges stay steps: nothing floats between near and far.
+    only values of that surface are averaged, so that edges stay steps: nothing floats between near and far. Where the
+    values bend little there is no edge, however steep they are: a slanted wall is interpolated, not cut into stairs.
 
     Args:
-        one_surface: how much the values of one surface differ among neighbours.
+        one_surface: how much the values of one surface bend from pixel to pixel; None where colours alone
+            decide, as for probabilities, which may be anything in between.
     """
     height, width = coarse.shape[-2:]
     fine_height, fine_width = rgb.shape[-2:]
@@ -47,7 +49,28 @@ def upsample_along_edges(
             values.append(neighbour[: len(coarse)])
             weights.append(near * (alike + 1e-3))
     value, weight = torch.stack(values), torch.stack(weights)[:, None].expand(9, len(coarse), -1, -1)
-    return surface_mean(value, weight, one_surface)
+    if one_surface is None:
+        return (weight * value).sum(0) / weight.sum(0)
+    stepped = surface_mean(value, weight, one_surface)
+    wide = torch.cat([coarse[..., -2:], coarse, coarse[..., :2]], -1)
+    bent = (_bend(wide) / one_surface).clamp(max=1)
+    smooth, bent = (_bilinear(x, step)[..., 2 * step : -2 * step] for x in (wide, bent))
+    return torch.lerp(smooth, stepped, bent)
+
+
+def _bend(values: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
+    """The largest |second difference| within a pixel of each, in any of four directions; ends count as going on."""
+    x = F.pad(values[None], (1, 1, 1, 1), mode="replicate")[0]
+    middle = x[:, 1:-1, 1:-1]
+    pairs = ((x[:, 1:-1, :-2], x[:, 1:-1, 2:]), (x[:, :-2, 1:-1], x[:, 2:, 1:-1]))
+    pairs += ((x[:, :-2, :-2], x[:, 2:, 2:]), (x[:, :-2, 2:], x[:, 2:, :-2]))
+    bends = torch.stack([(one + two - 2 * middle).abs() for one, two in pairs]).amax(0)
+    bends[:, 0], bends[:, -1] = bends[:, 1], bends[:, -2]
+    return F.max_pool2d(bends[None], 3, 1, 1)[0]
+
+
+def _bilinear(values: Float[Tensor, "c h w"], step: int) -> Float[Tensor, "c h2 w2"]:
+    return F.interpolate(values[None], scale_factor=step, mode="bilinear", align_corners=False)[0]
 
 
 def surface_mean(
@@ -67,7 +90,7 @@ def surface_mean(
 
 
 def resize_along_edges(
-    maps: Float[Tensor, "c h w"], rgb: Float[Tensor, "3 h2 w2"], one_surface: float = _ONE_SURFACE
+    maps: Float[Tensor, "c h w"], rgb: Float[Tensor, "3 h2 w2"], one_surface: float | None = _ONE_SURFACE
 ) -> Float[Tensor, "c h2 w2"]:
     """`upsample_along_edges` to a picture of any size, by way of the nearest multiple of the maps' own."""
     rows, height = maps.shape[1], rgb.shape[1]

@@ -78,7 +78,7 @@ def distance_by_network(
     unseen = merged.log_distance.isnan()
     log = torch.where(unseen, small[0] + _rim_offset(merged.log_distance, small[0]), merged.log_distance)
     log = torch.lerp(log, small[0], share)
-    grown = resize_along_edges(log[None], rgb, 0.08)[0]
+    grown = resize_along_edges(log[None], rgb)[0]
     # What the views see standing is no floor, whoever took it for floor.
     stands = torch.sigmoid((plane - grown - _STANDS_UP) / 0.03)
     estimate = replace(base, log_distance=grown, floor=base.floor * (1 - stands * below))

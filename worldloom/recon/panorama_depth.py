@@ -115,7 +115,7 @@ class PanoramaDepth:
         answer = self.network(small.clamp(0, 1))
         open_air = 1 - answer.place.softmax(-1)[0, _INDOORS]
         maps = torch.cat([answer.log_distance, answer.floor.sigmoid(), open_air * answer.sky.sigmoid()])
-        maps = torch.cat([resize_along_edges(maps[:1], rgb, 0.08), resize_along_edges(maps[1:], rgb, 1.0)])
+        maps = torch.cat([resize_along_edges(maps[:1], rgb), resize_along_edges(maps[1:], rgb, None)])
         log_distance, floor, sky = maps
         share, scale = self._scale(log_distance, floor)
         return PanoramaEstimate(

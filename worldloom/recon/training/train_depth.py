@@ -19,6 +19,7 @@ from worldloom.recon.panorama_network import PLACES, PanoramaAnswer, PanoramaDep
 from worldloom.recon.training.examples import Examples, draw_examples
 
 _INDOORS = PLACES.index("indoors")
+_MUCH_TOO_FAR = 1.0  # log distance: beyond, relative errors would drown all others
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def train_depth(
 
 
 def depth_loss(answer: PanoramaAnswer, examples: Examples, training: DepthTraining) -> tuple[Tensor, dict[str, float]]:
-    """L1 and multi-scale gradients of log distance, cross-entropy of floor, sky and place; weighted by solid angle.
+    """Errors and multi-scale gradients of log distance, cross-entropy of floor, sky and place; weighted by solid angle.
 
     The sky's head learns what would be sky: indoors, where another head forbids it, it is asked only a little.
     """
@@ -90,7 +91,9 @@ def depth_loss(answer: PanoramaAnswer, examples: Examples, training: DepthTraini
     weight = weight * area
 
     error = answer.log_distance - examples.log_distance
-    distance = (weight * error.abs()).sum() / weight.sum().clamp(min=1e-6)
+    # Half log, half relative: a post that is taken for the far wall behind it is the worst of errors.
+    relative = error.clamp(max=_MUCH_TOO_FAR).expm1().abs()
+    distance = (weight * (0.5 * error.abs() + 0.5 * relative)).sum() / weight.sum().clamp(min=1e-6)
     gradient = multiscale_gradient(error, weight)
     floor = _cross_entropy(answer.floor, examples.part == FLOOR, area * (elevation < 0)[:, None])
     asked = torch.where(indoors, 0.2, 1.0)[:, None, None] * area
