@@ -10,7 +10,7 @@ from worldloom.geometry.equirect import directions, solid_angles
 from worldloom.ops import save_weights
 from worldloom.recon.data.panoramas import ENVELOPE, FLOOR, OBJECT, SKY, LearnedPanorama
 from worldloom.recon.depth_metrics import DepthScore, score_depth
-from worldloom.recon.panorama_depth import FARTHEST, PanoramaDepth, estimate_by_rule, floor_plane
+from worldloom.recon.panorama_depth import FARTHEST, PanoramaDepth, floor_plane
 from worldloom.recon.panorama_network import PLACES, PanoramaAnswer, PanoramaDepthConfig, PanoramaNetwork
 from worldloom.recon.scene_distance import FLOOR as RULE
 from worldloom.recon.scene_distance import distance_of_panorama
@@ -212,11 +212,4 @@ def test_objects_are_what_stands_on_the_floor():
     assert indoors["false_sky_indoors"] == 0
 
 
-def test_the_rule_is_an_estimate_too():
-    blue = torch.where((directions(64)[..., 2] > 0)[None], torch.tensor([0.35, 0.55, 0.9])[:, None, None], 0.3)
-    estimate = estimate_by_rule(blue)
-    assert estimate.place == "open"
-    assert estimate.sky[:30].all()
-    assert estimate.floor[-10:].min() > 0.5
-    assert estimate.floor[:32].max() == 0
-    assert not estimate.anchored
+def test_the_rul

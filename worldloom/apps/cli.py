@@ -43,6 +43,7 @@ class Benchmark(StrEnum):
     synth = "synth"
     occupancy = "occupancy"
     scene = "scene"
+    apps = "apps"
 
 
 def _print_version(wanted: bool) -> bool:
@@ -69,9 +70,9 @@ def scene(
         float | None, typer.Option(help="Height of the camera over the ground in metres; sets the scale. 1.6 assumed.")
     ] = None,
     depth_model: Annotated[
-        str | None,
-        typer.Option(help="Distance by our weights (name or folder), a depth network (.onnx, transformers), or floor."),
-    ] = None,
+        str,
+        typer.Option(help="What tells distance: floor, small (learned), other weights, .onnx, or transformers folder."),
+    ] = "floor",
     seed: Annotated[int, typer.Option(help="Seed of the camera path.")] = 0,
     force: Force = False,
     resume: Resume = False,
@@ -376,6 +377,25 @@ def web_app(
     from worldloom.apps.page import serve
 
     serve(host=host, port=port, runs=runs, show=show)
+
+
+@app.command()
+def serve(
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(help="Clips, or folders of them, in which drives may start; the bundled sample if not given."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="World model: a name, or a folder of weights.")] = "small",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8765,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    sessions: Annotated[int, typer.Option(help="Sessions that may be open at once.")] = 32,
+    rate: Annotated[float, typer.Option(help="Requests a second that are answered.")] = 200.0,
+    memory: Annotated[float, typer.Option(help="GB of memory beyond which no session is started.")] = 12.0,
+) -> None:
+    """Serve drives in the learned world over HTTP; the token is WORLDLOOM_TOKEN, or a new one that is printed."""
+    from worldloom.apps.service.serve import serve as serve_sessions
+
+    serve_sessions(clips or [], model, host, port, sessions, rate, memory)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from worldloom.geometry.posed_images import PosedImages
 from worldloom.recon.centre_view import centre_psnr, match_centre_colours
 from worldloom.recon.distance_picture import distance_picture
 from worldloom.recon.panorama_splats import splats_from_panorama
-from worldloom.recon.scene_distance import distance_of_panorama
+from worldloom.recon.scene_distance import FLOOR, distance_of_panorama
 from worldloom.render import render
 from worldloom.render.caption import contact_sheet
 from worldloom.scenegen.paths import plan_path
@@ -49,7 +49,7 @@ def make_scene(
     out: Path,
     *,
     camera_height: float | None = None,
-    depth_model: str | None = None,
+    depth_model: str = FLOOR,
     seed: int = 0,
     force: bool = False,
     resume: bool = False,
@@ -77,7 +77,7 @@ def make_scene(
 
 
 def _build(
-    run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, scale: str, depth_model: str | None, seed: int
+    run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, scale: str, depth_model: str, seed: int
 ) -> None:
     folder = run.folder
     size = f"{rgb.shape[2]}x{rgb.shape[1]}"

@@ -15,7 +15,6 @@ from worldloom.geometry.panorama import Panorama
 from worldloom.ops import load_config, load_weights, weights_path
 from worldloom.ops.weights import MODEL
 from worldloom.recon.edge_upsampling import resize_along_edges
-from worldloom.recon.panorama_distance import assume_distance
 from worldloom.recon.panorama_network import PLACES, PanoramaDepthConfig, PanoramaNetwork
 
 NEAREST, FARTHEST = 0.05, 150.0  # camera heights
@@ -68,16 +67,6 @@ def floor_plane(height: int) -> tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]
     """Log distance to level ground in camera heights, and where it can be told; 1.5 degrees below the horizon on."""
     down = -directions(height)[..., 2]
     return -down.clamp(min=_GRAZING).log(), down > _GRAZING
-
-
-def estimate_by_rule(rgb: Float[Tensor, "3 h w"]) -> PanoramaEstimate:
-    """The estimate of `assume_distance`, which learned nothing: ground and sphere, and a sky rule."""
-    assumed = assume_distance(rgb, camera_height=1.0)
-    log = assumed.distance.log()
-    plane, below = floor_plane(rgb.shape[1])
-    floor = below * torch.sigmoid((0.05 - (plane - log)) / 0.02)
-    place = "open" if bool(assumed.sky.any()) else "indoors"
-    return PanoramaEstimate(log, floor, assumed.sky, place, 0.0, 1.0)
 
 
 class PanoramaDepth:

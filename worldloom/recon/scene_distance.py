@@ -12,12 +12,11 @@ from worldloom.errors import InputError
 from worldloom.geometry.panorama import Panorama
 from worldloom.recon.depth_networks import open_depth_network
 from worldloom.recon.network_distance import distance_by_network
-from worldloom.recon.panorama_depth import PanoramaDepth, PanoramaEstimate, depth_weights, estimate_by_rule
+from worldloom.recon.panorama_depth import PanoramaDepth, PanoramaEstimate
 from worldloom.recon.panorama_distance import assume_distance
 
 FLOOR = "floor"  # the method that has learned nothing
 EMBEDDED = "small"
-_RULE_WEIGHT = 0.005  # of a ground and a sphere, beside what a view sees
 
 
 @dataclass(frozen=True)
@@ -31,20 +30,17 @@ class SceneDistance:
 
 
 def distance_of_panorama(
-    rgb: Float[Tensor, "3 h w"], camera_height: float = 1.6, model: str | Path | None = None
+    rgb: Float[Tensor, "3 h w"], camera_height: float = 1.6, model: str | Path = FLOOR
 ) -> SceneDistance:
     """Distance and sky of an upright panorama of display values in [0, 1].
 
     Args:
         camera_height: metres over the ground; it alone sets the scale.
         model: FLOOR; a name or folder of our weights; an .onnx file or a folder of `transformers` with a depth network
-            of perspective pictures, whose views then stand on the floor that our weights (or FLOOR) find. By default
-            the embedded weights, and FLOOR where there are none.
+            of perspective pictures, whose views then stand on the floor that the embedded weights find.
     Raises:
         InputError: no such model, one that cannot be used, or a picture that is no panorama.
     """
-    if model is None:
-        model = EMBEDDED if has_embedded_weights() else FLOOR
     if str(model) == FLOOR:
         panorama = assume_distance(rgb, camera_height)
         method = "ground plane, sphere and sky rule; no learning. Distances are assumed, not measured"
@@ -53,31 +49,17 @@ def distance_of_panorama(
         raise InputError(f"camera_height must be positive metres, got {camera_height}")
     if _is_foreign(model):
         network = open_depth_network(model)
-        learned = has_embedded_weights()
-        base = PanoramaDepth.from_pretrained(EMBEDDED).estimate(rgb) if learned else estimate_by_rule(rgb)
-        estimate, reading = distance_by_network(
-            rgb, network, base, **({} if learned else {"base_weight": _RULE_WEIGHT})
-        )
+        estimate, reading = distance_by_network(rgb, network, PanoramaDepth.from_pretrained(EMBEDDED).estimate(rgb))
         facts = {
             "depth_model": Path(model).name, "depth_kind": reading.kind, "depth_input": reading.input_range,
             "depth_floor_correlation": round(reading.floor_correlation, 3), "depth_views": reading.num_views,
             "depth_views_used": reading.num_used, "depth_view_spread": round(reading.spread, 4),
         }  # fmt: skip
-        found_by = "our network" if learned else "a ground plane and a sky rule"
-        method = f"the given depth network on {reading.num_used} views; floor, sky and the rest by {found_by}"
+        method = f"the given depth network on {reading.num_used} views; floor, sky and the rest by our network"
         return _result(rgb, camera_height, estimate, method, facts)
     estimate = PanoramaDepth.from_pretrained(model).estimate(rgb)
     method = "learned from procedural worlds: layout, not survey. Distances are estimated, not measured"
     return _result(rgb, camera_height, estimate, method, {"depth_model": Path(model).name})
-
-
-def has_embedded_weights() -> bool:
-    """Whether weights for panorama distance come with the package."""
-    try:
-        depth_weights(EMBEDDED)
-    except InputError:
-        return False
-    return True
 
 
 def _is_foreign(model: str | Path) -> bool:

@@ -17,7 +17,7 @@ from worldloom.recon.depth_metrics import DepthScore, score_depth
 from worldloom.recon.merge_views import Kind, Reference, merge_views, ring_views
 from worldloom.recon.panorama_depth import FARTHEST, PanoramaDepth, floor_plane
 from worldloom.recon.panorama_distance import assume_distance
-from worldloom.recon.scene_distance import EMBEDDED, has_embedded_weights
+from worldloom.recon.scene_distance import EMBEDDED
 from worldloom.recon.training.examples import place_of
 from worldloom.synth.cast import Caster
 from worldloom.synth.scene_files import make_world
@@ -39,14 +39,13 @@ _PANORAMAS = 2  # of each world
 def distance_rows(quick: bool) -> list[Row]:
     """Errors, objects and sky on worlds of the test split; the error of merging exact views; CPU seconds."""
     seeds = WORLD_SPLITS["test"][: 4 if quick else 32]
-    model = PanoramaDepth.from_pretrained(EMBEDDED) if has_embedded_weights() else None
+    model = PanoramaDepth.from_pretrained(EMBEDDED)
     truths = held_out_panoramas(seeds)
     methods: dict[str, Callable[[LearnedPanorama], Panorama]] = {
         "floor": lambda truth: assume_distance(truth.rgb.float() / 255, camera_height=1.0),
         "best row prior": row_prior(truths),
+        "learned": lambda truth: model.predict(truth.rgb.float() / 255, camera_height=1.0),
     }
-    if model is not None:
-        methods["learned"] = lambda truth: model.predict(truth.rgb.float() / 255, camera_height=1.0)
     figures = {name: _scored(method, truths).figures() for name, method in methods.items()}
     note = f"{len(truths)} panoramas of {len(seeds)} worlds of the test split, scale by the camera's height, unaligned"
     rows = [
@@ -56,8 +55,7 @@ def distance_rows(quick: bool) -> list[Row]:
     merged = merge_error(seeds[: 2 if quick else 6]), merge_error(seeds[: 2 if quick else 6], "disparity")
     note = "exact depths of overlapping views, each with a scale of its own; disparities with an offset, too"
     rows.append(Row("depth_merge_error", merged[0], "relative", "<= 0.005", {"of disparities": merged[1]}, note))
-    if model is not None:
-        rows.append(Row("depth_cpu_s", _cpu_seconds(model), "s of CPU", "", {}, "network and upsampling to 1024x512"))
+    rows.append(Row("depth_cpu_s", _cpu_seconds(model), "s of CPU", "", {}, "network and upsampling to 1024x512"))
     return rows
 
 
@@ -136,10 +134,8 @@ def _scored(method: Callable[[LearnedPanorama], Panorama], truths: Sequence[Lear
 
 
 def _row(metric: str, goal: str, values: dict[str, float], note: str) -> Row:
-    """The network's value beside the others; without weights the floor is the value and there is no goal."""
-    if "learned" in values:
-        return Row(metric, values.pop("learned"), "1", goal, values, note)
-    return Row(metric, values.pop("floor"), "1", "", values, f"no weights: floor; {note}")
+    """The network's value beside the others."""
+    return Row(metric, values.pop("learned"), "1", goal, values, note)
 
 
 def _cpu_seconds(model: PanoramaDepth) -> float:
