@@ -210,6 +210,3 @@ def test_objects_are_what_stands_on_the_floor():
     indoors = score_depth(predicted(distance), learned(distance, part, "room")).figures()
     assert math.isnan(indoors["sky_iou"])
     assert indoors["false_sky_indoors"] == 0
-
-
-def test_the_rul
