@@ -151,10 +151,20 @@ def test_examples_turn_and_mirror_with_their_truth(panorama_folder):
     batch = same[0]
     assert batch.rgb.shape == (3, 3, 64, 128)
     assert batch.log_distance.shape == batch.part.shape == (3, 64, 128)
-    # What lies where the picture is bright above is sky, however it was turned.
-    for rgb, part in zip(batch.rgb, batch.part, strict=True):
-        grey = rgb.mean(0)
-        assert grey[part == SKY].median() > grey[part == FLOOR].median()
+
+
+def test_labels_stay_on_what_they_name(tmp_path):
+    bright = np.arange(128) < 40  # on one side of the middle alone
+    rgb = np.broadcast_to(np.where(bright, 220, 40).astype(np.uint8), (3, 64, 128))
+    log = np.broadcast_to(np.where(bright, 20_000, 40_000).astype(np.uint16), (64, 128))
+    part = np.broadcast_to(np.where(bright, OBJECT, ENVELOPE).astype(np.uint8), (64, 128))
+    arrays = {"rgb0": rgb.copy(), "log_distance0": log.copy(), "part0": part.copy()}
+    save_npz(tmp_path / "room-1.npz", arrays | {"camera_height": np.ones(1, np.float32)})
+    batch = draw_examples(files_of(tmp_path), 6, 64, random.Random(5))
+    for picture, distance, parts in zip(batch.rgb, batch.log_distance, batch.part, strict=True):
+        named = parts == OBJECT
+        assert picture.mean(0)[:50][named[:50]].quantile(0.05) > picture.mean(0)[:50][~named[:50]].quantile(0.95)
+        assert distance[named].max() < distance[~named].min()
 
 
 def test_a_photograph_moves_nothing():
