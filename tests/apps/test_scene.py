@@ -1,21 +1,26 @@
 """`worldloom scene` end to end on a tiny panorama: what is in the folder, what the report says, stop and go on."""
 
 import json
-import math
+from functools import partial
 
 import pytest
 import torch
 
 from worldloom.apps import scene
 from worldloom.errors import InputError
+from worldloom.geometry import Camera, CameraPath, intrinsics
 from worldloom.geometry.equirect import directions
+from worldloom.geometry.io.camera_paths import load_camera_paths, save_camera_paths
 from worldloom.geometry.io.cameras import load_cameras
 from worldloom.geometry.io.gaussians import load_gaussians
 from worldloom.geometry.io.images import load_image, save_hdr, save_image
+from worldloom.geometry.io.navmesh import load_navmesh
 from worldloom.geometry.io.video import load_video
+from worldloom.scenegen import plan_paths
 
 FILES = {
     *("cameras.json", "distance.png", "panorama.png", "preview.mp4", "preview.png"),
+    *("coverage.json", "coverage.png", "navmesh.json", "paths.json"),
     *("report.json", "scene.ply", "scene.spz", "scene.splat"),
 }
 
@@ -42,8 +47,9 @@ def picture(tmp_path_factory):
 def few_small_views():
     """The preview at its full size is for people."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scene, "NUM_VIEWS", 12)
+        patch.setattr(scene, "MAX_FRAMES", 12)
         patch.setattr(scene, "VIEW_SIZE", (54, 96))
+        patch.setattr(scene, "plan_paths", partial(plan_paths, max_voxels=150_000))
         yield
 
 
@@ -74,12 +80,52 @@ def test_the_report_says_what_came_out(made):
     assert report["centre_psnr_db"] >= 30
     assert report["scale"].startswith("assumed")
     assert 0.35 < report["sky_share"] < 0.5
+<<<<<<< HEAD
     assert report["farthest_m"] == pytest.approx(20)
     assert report["path_length_m"] > 4
     assert report["path_clearance_m"] >= 0.3
+=======
+    assert report["sphere_radius_m"] == pytest.approx(20)
+    assert report["film"] == {"path": "wander-2", "num_frames": 12, "seconds": 0.5}
+    assert report["num_paths"] == 10
+    assert report["least_clearance_m"] >= 0.25
+    assert report["seen_twice"]["surface"] > 0.7
+    assert report["walkable_m2"] > 100
+>>>>>>> main
     assert report["warnings"] == []
     assert set(report["files"]) == FILES - {"report.json"}
     assert set(report["seconds"]) == {"distance", "splats", "files", "path", "preview", "check"}
+
+
+def test_paths_and_ground_are_there_to_be_used_again(made):
+    paths = load_camera_paths(made.folder / "paths.json")
+    assert len(paths) == made.report["num_paths"]
+    walked = {path.name: path for path in paths}[made.report["film"]["path"]]
+    film = load_cameras(made.folder / "cameras.json").cameras
+    torch.testing.assert_close(film.world_from_cam[0], walked.cameras.world_from_cam[0], atol=1e-4, rtol=0)
+    navmesh = load_navmesh(made.folder / "navmesh.json")
+    assert navmesh.area == pytest.approx(made.report["walkable_m2"], rel=0.05)
+    feet = film.world_from_cam[:, :3, 3] - torch.tensor([0.0, 0.0, 1.6])
+    assert (navmesh.locate(feet) >= 0).all()
+    coverage = json.loads((made.folder / "coverage.json").read_text())
+    assert [path["name"] for path in coverage["paths"]] == [path.name for path in paths]
+
+
+def test_own_paths_come_first_and_the_film_is_along_them(picture, made, tmp_path):
+    pose = torch.eye(4).expand(3, 4, 4).clone()
+    pose[:, :3, :3] = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # ahead, upright
+    pose[:, 0, 3] = torch.tensor([0.0, 0.5, 1.0])
+    cameras = Camera(pose, intrinsics(1.2, (120, 160)).expand(3, 3, 3), (120, 160))
+    save_camera_paths(tmp_path / "mine.json", [CameraPath("mine", cameras, torch.tensor([0.0, 0.2, 0.4]))])
+    result = scene.make_scene(picture, tmp_path / "out", paths=tmp_path / "mine.json", families=[])
+    assert result.report["film"] == {"path": "mine", "num_frames": 10, "seconds": 0.42}
+    film = load_cameras(tmp_path / "out" / "cameras.json").cameras
+    assert film.size == (54, 72)
+    torch.testing.assert_close(film.world_from_cam[[0, -1], 0, 3], torch.tensor([0.0, 0.9375]), atol=1e-4, rtol=0)
+    (path,) = load_camera_paths(tmp_path / "out" / "paths.json")
+    assert torch.equal(path.cameras.world_from_cam, pose)
+    with pytest.raises(InputError, match="another request"):
+        scene.make_scene(picture, tmp_path / "out", resume=True)
 
 
 def test_the_preview_starts_at_the_centre_and_has_no_holes(made):
@@ -103,7 +149,7 @@ def test_interrupted_anywhere_and_resumed_it_is_the_same(picture, made, stage, t
     call = {
         "splats": "splats_from_panorama",
         "files": "save_gaussians",
-        "path": "save_cameras",
+        "path": "plan_picture",
         "preview": "contact_sheet",
     }[stage]
     original = getattr(scene, call)
@@ -170,10 +216,10 @@ def test_a_large_panorama_is_reduced_by_area_and_says_so(tmp_path, monkeypatch):
     assert used.amax(0).min() > 0.02
 
 
-def test_a_camera_near_the_ground_turns_on_the_spot_and_the_report_says_why(picture, tmp_path):
-    result = scene.make_scene(picture, tmp_path / "out", camera_height=0.2)
-    assert result.report["path_length_m"] == 0
-    assert "turns on the spot" in result.report["warnings"][0]
+def test_a_camera_near_the_ground_starts_where_there_is_room(picture, tmp_path):
+    result = scene.make_scene(picture, tmp_path / "out", camera_height=0.02)
+    assert result.report["least_clearance_m"] >= 0.25
+    assert load_cameras(tmp_path / "out" / "cameras.json").cameras.world_from_cam[0, 2, 3] > 0.25
 
 
 @pytest.mark.parametrize("name", ["blender/courtyard.png", "blender/interior.exr", "pmndrs/park.png"])
@@ -183,5 +229,6 @@ def test_real_panoramas(name, test_data, tmp_path):
     assert result.report["num_splats"] >= 200_000
     assert result.report["centre_psnr_db"] >= 30
     assert (result.report["sky_share"] > 0.3) == ("park" in name)
-    assert math.isfinite(result.report["path_length_m"])
+    assert result.report["film"]["path"].startswith("wander")
+    assert result.report["least_clearance_m"] >= 0.25
     assert result.report["warnings"] == []

@@ -1,5 +1,7 @@
 """Every kind of bad input to `worldloom scene`: one line that says what was expected and what came, and no trace."""
 
+import json
+import math
 import re
 import subprocess
 import sys
@@ -215,7 +217,53 @@ def height(value):
     return option
 
 
+def families(value):
+    def option(folder):
+        return [str(folder / "out"), f"--families={value}"]
+
+    option.__name__ = f"families_{value}"
+    return option
+
+
+def no_families_and_no_paths(folder):
+    return [str(folder / "out"), "--families=none"]
+
+
+def paths(name, content):
+    """A file of paths; content as text, or camera centres along x with a rotation."""
+
+    def option(folder):
+        if content is not None:
+            (folder / "paths.json").write_text(content if isinstance(content, str) else json.dumps(content))
+        return [str(folder / "out"), f"--paths={folder / 'paths.json'}", "--families=none"]
+
+    option.__name__ = f"paths_{name}"
+    return option
+
+
+UPRIGHT = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+OPENGL = [[0, 0, -1], [-1, 0, 0], [0, 1, 0]]
+
+
+def path_file(centres, rotation, **changes):
+    poses = [[[*row, x if i == 0 else 0] for i, row in enumerate(rotation)] + [[0, 0, 0, 1]] for x in centres]
+    K = [[[40, 0, 32], [0, 40, 24], [0, 0, 1]] for _ in centres]
+    entry = {"name": "mine", "size": [48, 64], "world_from_cam": poses, "K": K, **changes}
+    return {"format": "worldloom-paths", "version": 1, "paths": [entry]}
+
+
 OPTIONS = {
+    families("regular,flying"): r"--families must be some of regular, surround, .*, or none, got flying",
+    families(""): r"--families must be some of regular, surround",
+    no_families_and_no_paths: r"--families none needs --paths; without, choose some of regular",
+    paths("missing", None): r"paths\.json: expected cameras, but there is no such file",
+    paths("text", "ahead, then left"): r"paths\.json: expected an object as JSON",
+    paths("list", "[1, 2]"): r"paths\.json: expected ",
+    paths("future", path_file([0], UPRIGHT) | {"version": 9}): r"expected version 1 of worldloom-paths, got 9",
+    paths("empty", path_file([], UPRIGHT)): r"paths\.json.*expected",
+    paths("nan", path_file([0, math.nan], UPRIGHT)): r"paths\.json.*expected",
+    paths("times", path_file([0, 0.5], UPRIGHT, times=[1, 0])): r"expected finite times that rise, got \[1\.0, 0\.0\]",
+    paths("few", path_file([0, 0.5], UPRIGHT, K=[])): r"as many matrices in world_from_cam as in K",
     out_exists: r"out exists; pass --force to replace it or choose another --out",
     out_is_a_file: r"output must be a folder that does not exist yet, got a file",
     out_is_a_file_and_force: r"output must be a folder that does not exist yet, got a file",
@@ -230,6 +278,12 @@ OPTIONS = {
     height("nan"): r"--camera-height must be in \(0, 1000\] metres, got nan",
     height("inf"): r"--camera-height must be in \(0, 1000\] metres, got inf",
     height("1e9"): r"--camera-height must be in \(0, 1000\] metres, got 1000000000",
+}
+
+# Found out only where the panorama's distances are known.
+LATE = {
+    paths("walls", path_file([0, 500], UPRIGHT)): r"path 'mine': expected a way through .* got one that leaves it at",
+    paths("opengl", path_file([0, 0.1], OPENGL)): r"path 'mine': .* most of them upside down: OpenGL axes",
 }
 
 
@@ -261,6 +315,19 @@ def test_bad_panoramas(make, message, tmp_path, monkeypatch, capfd):
 def test_bad_options(make, message, tmp_path, monkeypatch, capfd):
     arguments = make(tmp_path)
     check_refusal([str(good(tmp_path)), "--out", *arguments], message, tmp_path, monkeypatch, capfd)
+
+
+@pytest.mark.parametrize(("make", "message"), LATE.items(), ids=lambda x: getattr(x, "__name__", ""))
+def test_paths_that_do_not_fit_the_panorama(make, message, tmp_path, monkeypatch, capfd):
+    arguments = make(tmp_path)
+    picture, before = good(tmp_path), tree(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["worldloom", "scene", str(picture), "--out", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert re.search(f"^worldloom: error: {message}", last), last
+    assert tree(tmp_path) == before
 
 
 def test_the_real_command_refuses_in_one_line(tmp_path):

@@ -1,6 +1,7 @@
 """The `worldloom` command. Each verb is a thin door: options in, one call, one line on stderr when input is bad.
 
-Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missing part, 130 interrupted.
+Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missing part, 3 nothing to do (of batches),
+130 interrupted, 143 terminated.
 """
 
 import math
@@ -15,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from worldloom import __version__
+from worldloom.apps.batch.verbs import batch
 from worldloom.errors import InputError, MissingExtra
 
 # Before torch is loaded: threads that spin at barriers cost tens of milliseconds a call on a machine that is shared.
@@ -41,6 +43,7 @@ class Benchmark(StrEnum):
     sparse = "sparse"
     io = "io"
     synth = "synth"
+    scene = "scene"
     occupancy = "occupancy"
     scene = "scene"
     apps = "apps"
@@ -73,15 +76,32 @@ def scene(
         str,
         typer.Option(help="What tells distance: floor, small (learned), other weights, .onnx, or transformers folder."),
     ] = "floor",
-    seed: Annotated[int, typer.Option(help="Seed of the camera path.")] = 0,
+    paths: Annotated[
+        Path | None,
+        typer.Option(help="Your camera paths: paths.json or cameras.json as ours, transforms.json, a COLMAP folder."),
+    ] = None,
+    families: Annotated[
+        str, typer.Option(help="Paths to plan: regular, surround, reconstruct, wander, aerial with commas; all; none.")
+    ] = "all",
+    seed: Annotated[int, typer.Option(help="Seed of the camera paths.")] = 0,
     force: Force = False,
     resume: Resume = False,
 ) -> None:
     """Make a navigable splat scene from a panorama."""
     from worldloom.apps.scene import make_scene
+    from worldloom.scenegen import FAMILIES
 
+    chosen = {"all": list(FAMILIES), "none": []}.get(families, [name.strip() for name in families.split(",")])
     make_scene(
-        panorama, out, camera_height=camera_height, depth_model=depth_model, seed=seed, force=force, resume=resume
+        panorama,
+        out,
+        camera_height=camera_height,
+        depth_model=depth_model,
+        paths=paths,
+        families=chosen,
+        seed=seed,
+        force=force,
+        resume=resume,
     )
     _say_what_next(out)
 
@@ -150,6 +170,7 @@ synth = typer.Typer(
     cls=_Kinds, help="Make procedural worlds with exact truth.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(synth, name="synth")
+app.add_typer(batch, name="batch")
 Workers = Annotated[
     int | None,
     typer.Option(

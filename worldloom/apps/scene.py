@@ -3,8 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,26 +13,31 @@ from torch import Tensor
 
 from worldloom.apps.run_folder import REPORT, Run, open_run
 from worldloom.errors import InputError
-from worldloom.geometry import Camera, Gaussians
+from worldloom.geometry import Camera, CameraPath, Gaussians, Panorama
 from worldloom.geometry.equirect import solid_angles
-from worldloom.geometry.io.cameras import save_cameras
+from worldloom.geometry.io.atomic import atomic_path
+from worldloom.geometry.io.camera_paths import load_camera_paths, save_camera_paths
+from worldloom.geometry.io.cameras import load_cameras, save_cameras
 from worldloom.geometry.io.gaussians import load_gaussians, save_gaussians
 from worldloom.geometry.io.images import load_image, save_image
+from worldloom.geometry.io.navmesh import save_navmesh
 from worldloom.geometry.io.video import save_video
 from worldloom.geometry.posed_images import PosedImages
 from worldloom.recon.centre_view import centre_psnr, match_centre_colours
 from worldloom.recon.distance_picture import distance_picture
 from worldloom.recon.panorama_splats import splats_from_panorama
-from worldloom.recon.scene_distance import FLOOR, distance_of_panorama
+from worldloom.recon.scene_distance import FLOOR, SceneDistance, distance_of_panorama
 from worldloom.render import render
 from worldloom.render.caption import contact_sheet
-from worldloom.scenegen.paths import plan_path
+from worldloom.scenegen import FAMILIES, Plan, ScenePath, plan_paths
+from worldloom.scenegen.plan_picture import plan_picture
+from worldloom.scenegen.plan_report import plan_report
 
 MAX_PIXELS = 50_000_000  # of the input, 10000x5000: decoding takes 4 GB at most
 MAX_ROWS = 1024  # of the panorama as used: 1.3 million splats
 MIN_ROWS = 32
 MAX_CAMERA_HEIGHT = 1000.0  # metres
-NUM_VIEWS, FPS = 120, 24
+MAX_FRAMES, FPS = 240, 24.0  # of the preview film
 VIEW_SIZE, VIEW_FOV = (360, 640), math.radians(80)
 
 
@@ -50,34 +55,62 @@ def make_scene(
     *,
     camera_height: float | None = None,
     depth_model: str = FLOOR,
+    paths: Path | None = None,
+    families: Sequence[str] = tuple(FAMILIES),
     seed: int = 0,
     force: bool = False,
     resume: bool = False,
 ) -> SceneResult:
-    """Panorama file -> OUT with scene.ply, .spz and .splat, cameras.json, pictures, preview.mp4 and report.json.
+    """Panorama file -> OUT with scene.ply, .spz and .splat, paths, navmesh, pictures, preview.mp4 and report.json.
 
     The scale comes from `camera_height` alone, 1.6 m if none is told; `depth_model` is that of `distance_of_panorama`.
 
+    Args:
+        paths: a file of camera paths or posed images (`load_camera_paths`); the film is along the first of them.
+        families: of the paths to plan, names in `FAMILIES`; may be empty if there are `paths`.
     Raises:
-        InputError: before anything is made, if the panorama or an option cannot be used; see also `open_run`.
+        InputError: before anything is made, if the panorama or an option cannot be used; see also `open_run`. Later
+            on, with nothing left behind, if the given paths lead through walls.
     """
     scale = "assumed" if camera_height is None else "metric"
     camera_height = 1.6 if camera_height is None else camera_height
     if not (math.isfinite(camera_height) and 0 < camera_height <= MAX_CAMERA_HEIGHT):
         raise InputError(f"--camera-height must be in (0, {MAX_CAMERA_HEIGHT:g}] metres, got {camera_height}")
+    if unknown := [name for name in families if name not in FAMILIES]:
+        raise InputError(f"--families must be some of {', '.join(FAMILIES)}, or none, got {', '.join(unknown)}")
+    if not families and paths is None:
+        raise InputError(f"--families none needs --paths; without, choose some of {', '.join(FAMILIES)}")
+    given = () if paths is None else load_camera_paths(paths)
     rgb = _load_panorama(panorama)
     request = {
-        "command": "scene", "panorama_sha256": _sha256(panorama), "camera_height": camera_height, "scale": scale,
-        "depth_model": depth_model, "seed": seed,
-    }  # fmt: skip
+        "command": "scene",
+        "panorama_sha256": _sha256(panorama),
+        "camera_height": camera_height,
+        "scale": scale,
+        "depth_model": depth_model,
+        "paths_sha256": None if paths is None else _fingerprint(given),
+        "families": list(families),
+        "seed": seed,
+    }
+
+    def find(rgb: Float[Tensor, "3 h w"]) -> SceneDistance:
+        return distance_of_panorama(rgb, camera_height, depth_model)
+
+    def plan(panorama: Panorama) -> Plan:
+        return _planned(panorama, given, families, seed)
+
     with open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
-            _build(run, rgb, camera_height, scale, depth_model, seed)
+            _build(run, rgb, find, plan, lambda found: _scale_in_words(scale, camera_height, found.floor_found))
     return SceneResult(out, json.loads((out / REPORT).read_text()))
 
 
 def _build(
-    run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, scale: str, depth_model: str, seed: int
+    run: Run,
+    rgb: Float[Tensor, "3 h w"],
+    find: Callable[[Float[Tensor, "3 h w"]], SceneDistance],
+    planned: Callable[[Panorama], Plan],
+    scale_of: Callable[[SceneDistance], str],
 ) -> None:
     folder = run.folder
     size = f"{rgb.shape[2]}x{rgb.shape[1]}"
@@ -86,11 +119,16 @@ def _build(
         run.warn(f"the panorama is {size}; it is used at {2 * MAX_ROWS}x{MAX_ROWS}, the most that this method works at")
 
     with run.stage("distance") as todo:
-        found = distance_of_panorama(rgb, camera_height, depth_model)
+        found = find(rgb)
         panorama = found.panorama
         if todo:
             save_image(folder / "panorama.png", panorama.rgb)
             save_image(folder / "distance.png", distance_picture(panorama))
+    with run.stage("path") as todo:
+        if todo:
+            _save_plan(run, planned(panorama))
+    coverage = json.loads((folder / "coverage.json").read_text())
+    film = load_cameras(folder / "cameras.json").cameras
     with run.stage("splats") as todo:
         if todo:
             gaussians = match_centre_colours(panorama, splats_from_panorama(panorama))
@@ -101,17 +139,10 @@ def _build(
         if todo:
             save_gaussians(folder / "scene.spz", gaussians)
             save_gaussians(folder / "scene.splat", gaussians)
-    with run.stage("path") as todo:
-        path = plan_path(panorama, NUM_VIEWS, seed, size=VIEW_SIZE, fov=VIEW_FOV)
-        if path.note:
-            run.warn(path.note)
-        if todo:
-            names = tuple(f"frame_{i:04d}" for i in range(len(path.cameras)))
-            save_cameras(folder / "cameras.json", PosedImages(path.cameras, names))
     with run.stage("preview") as todo:
         if todo:
             sheet = []
-            save_video(folder / "preview.mp4", _frames(gaussians, path.cameras, sheet), FPS)
+            save_video(folder / "preview.mp4", _frames(gaussians, film, sheet), FPS)
             save_image(folder / "preview.png", contact_sheet(sheet, columns=3, gap=0))
     with run.stage("check"):
         psnr = {name: round(centre_psnr(panorama, gaussians, m), 2) for name, m in (("same", 1.0), ("double", 2.0))}
@@ -120,7 +151,7 @@ def _build(
     run.report(
         {
             "method": found.method,
-            "scale": _scale_in_words(scale, camera_height, found.floor_found),
+            "scale": scale_of(found),
             **found.facts,
             "panorama_size": size,
             "used_size": f"{rgb.shape[2]}x{rgb.shape[1]}",
@@ -131,9 +162,12 @@ def _build(
             "two view pixels (same_density: one) for each panorama pixel",
             "sky_share": round(sky_share, 4),
             "farthest_m": round(panorama.distance.max().item(), 3),
-            "num_views": len(path.cameras),
-            "path_length_m": round(path.length, 3),
-            "path_clearance_m": round(path.clearance, 3),
+            "film": {"path": coverage["film"], "num_frames": len(film), "seconds": round(len(film) / FPS, 2)},
+            "num_paths": len(coverage["paths"]),
+            "num_paths_dropped": len(coverage["dropped"]),
+            "least_clearance_m": min(path["clearance_m"] for path in coverage["paths"]),
+            "seen_twice": coverage["seen"],
+            "walkable_m2": coverage["walkable_m2"],
         }
     )
 
@@ -147,6 +181,54 @@ def _scale_in_words(scale: str, camera_height: float, floor_found: bool) -> str:
     return (
         f"assumed: the camera is {camera_height:g} m over the ground, as told, but where the ground is was not measured"
     )
+
+
+def _planned(panorama: Panorama, given: Sequence[CameraPath], families: Sequence[str], seed: int) -> Plan:
+    return plan_paths(panorama, families, user=given, seed=seed, size=VIEW_SIZE, fov=VIEW_FOV)
+
+
+def _save_plan(run: Run, plan: Plan) -> None:
+    """paths.json, cameras.json (of the film), navmesh.json, coverage.json and coverage.png."""
+    path = _film_path(plan)
+    film = _at_film_size(path.film(FPS, MAX_FRAMES))
+    names = tuple(f"frame_{i:04d}" for i in range(len(film)))
+    save_cameras(run.folder / "cameras.json", PosedImages(film, names))
+    save_camera_paths(run.folder / "paths.json", [p.as_camera_path for p in plan.paths])
+    save_navmesh(run.folder / "navmesh.json", plan.navmesh)
+    with atomic_path(run.folder / "coverage.json") as temporary:
+        content = {"film": path.name, **plan_report(plan)}
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    save_image(run.folder / "coverage.png", plan_picture(plan))
+    for note in plan.notes:
+        run.warn(note)
+    if path.note:
+        run.warn(f"the film's path {path.name}: {path.note}")
+
+
+def _film_path(plan: Plan) -> ScenePath:
+    """The user's first, else a walk through the place, else the longest."""
+    for family in ("user", "wander"):
+        if found := [path for path in (*plan.paths, *plan.spare) if path.family == family]:
+            return found[0]
+    return max(plan.paths, key=lambda path: path.length)
+
+
+def _at_film_size(cameras: Camera) -> Camera:
+    """The same views no larger than `VIEW_SIZE`, in even numbers of pixels."""
+    height, width = cameras.size
+    scale = min(1.0, VIEW_SIZE[0] / height, VIEW_SIZE[1] / width)
+    size = (max(2, 2 * round(height * scale / 2)), max(2, 2 * round(width * scale / 2)))
+    stretch = torch.tensor([size[1] / width, size[0] / height, 1.0])
+    return replace(cameras, K=stretch[:, None] * cameras.K, size=size)
+
+
+def _fingerprint(paths: Sequence[CameraPath]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(json.dumps([path.name, path.cameras.size]).encode())
+        for values in (path.cameras.world_from_cam, path.cameras.K, path.times):
+            digest.update(b"" if values is None else values.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _load_panorama(path: Path) -> Float[Tensor, "3 h w"]:
@@ -172,8 +254,8 @@ def _shrunk(rgb: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h2 w2"]:
 
 
 def _frames(gaussians: Gaussians, cameras: Camera, sheet: list[Tensor]) -> Iterator[Float[Tensor, "3 h w"]]:
-    """Frames along the path; six of them, evenly spaced, are also put in `sheet`."""
-    chosen = {i * len(cameras) // 6 for i in range(6)}  # the path is a loop: its end is its beginning
+    """Frames along the path; up to six of them, evenly spaced, are also put in `sheet`."""
+    chosen = {i * (len(cameras) - 1) // 5 for i in range(6)}
     for i in range(len(cameras)):
         frame = render(gaussians, cameras[i]).rgb.clamp(0, 1)
         if i in chosen:

@@ -98,7 +98,10 @@ def train_panorama_depth(
     digest = hashlib.sha256()
     for file, _ in learned:
         digest.update(file.name.encode())
-    facts = {**asdict(config), "parameters": sum(p.numel() for p in model.parameters()), **asdict(training)}
+    facts = {
+        **asdict(config), "parameters": sum(p.numel() for p in model.parameters()), "batch": training.batch,
+        "seed": training.schedule.seed,
+    }  # fmt: skip
     card = training_card(
         f"worldloom depth, {preset}", "From a panorama to distance in camera heights, floor, sky and kind of place.",
         f"{len(learned)} panoramas of {len({file for file, _ in learned})} procedural worlds, sha256 of their names "

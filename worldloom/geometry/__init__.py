@@ -1,6 +1,7 @@
 """The shared nouns, rigid transforms, panoramas and every file format; the one place that knows foreign conventions."""
 
 from worldloom.geometry.camera import Camera, intrinsics, look_at
+from worldloom.geometry.camera_path import CameraPath
 from worldloom.geometry.ego_path import EgoPath, Trajectory, path_from_steps
 from worldloom.geometry.equirect import (
     cubemap_cameras,
@@ -22,6 +23,7 @@ from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
 from worldloom.geometry.interpolate import interpolate_poses, resample_cameras, resample_path
 from worldloom.geometry.manoeuvres import manoeuvre_path
 from worldloom.geometry.mesh import Mesh
+from worldloom.geometry.navmesh import Agent, NavMesh
 from worldloom.geometry.occ3d_palette import OCC3D_COLOURS
 from worldloom.geometry.occupancy import (
     FREE,
@@ -48,12 +50,15 @@ __all__ = [
     "OCC3D_COLOURS",
     "OCC3D_GRID",
     "STATIC",
+    "Agent",
     "Camera",
+    "CameraPath",
     "Distortion",
     "EgoPath",
     "Fisheye",
     "Gaussians",
     "Mesh",
+    "NavMesh",
     "Occupancy",
     "Panorama",
     "PosedImages",
