@@ -80,18 +80,12 @@ def test_the_report_says_what_came_out(made):
     assert report["centre_psnr_db"] >= 30
     assert report["scale"].startswith("assumed")
     assert 0.35 < report["sky_share"] < 0.5
-<<<<<<< HEAD
     assert report["farthest_m"] == pytest.approx(20)
-    assert report["path_length_m"] > 4
-    assert report["path_clearance_m"] >= 0.3
-=======
-    assert report["sphere_radius_m"] == pytest.approx(20)
     assert report["film"] == {"path": "wander-2", "num_frames": 12, "seconds": 0.5}
     assert report["num_paths"] == 10
     assert report["least_clearance_m"] >= 0.25
     assert report["seen_twice"]["surface"] > 0.7
     assert report["walkable_m2"] > 100
->>>>>>> main
     assert report["warnings"] == []
     assert set(report["files"]) == FILES - {"report.json"}
     assert set(report["seconds"]) == {"distance", "splats", "files", "path", "preview", "check"}

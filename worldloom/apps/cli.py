@@ -45,7 +45,6 @@ class Benchmark(StrEnum):
     synth = "synth"
     scene = "scene"
     occupancy = "occupancy"
-    scene = "scene"
     apps = "apps"
 
 
