@@ -80,7 +80,7 @@ def test_the_report_says_what_came_out(made):
     assert report["centre_psnr_db"] >= 30
     assert report["scale"].startswith("assumed")
     assert 0.35 < report["sky_share"] < 0.5
-    assert report["sphere_radius_m"] == pytest.approx(20)
+    assert report["farthest_m"] == pytest.approx(20)
     assert report["film"] == {"path": "wander-2", "num_frames": 12, "seconds": 0.5}
     assert report["num_paths"] == 10
     assert report["least_clearance_m"] >= 0.25

@@ -16,11 +16,11 @@ from worldloom.occupancy.codec.prior import CodePriorConfig
 from worldloom.occupancy.static_tokenizer import StaticTokenizerConfig
 from worldloom.occupancy.tokenizer import Tokenizer
 from worldloom.occupancy.traffic import TrafficConfig
-from worldloom.occupancy.training.loop import Schedule
 from worldloom.occupancy.training.train_prior import PriorTraining
 from worldloom.occupancy.training.train_static import StaticTraining
 from worldloom.occupancy.training.train_traffic import TrafficTraining
 from worldloom.occupancy.world_model import WorldModel
+from worldloom.ops.training import Schedule
 from worldloom.synth.dataset.clips import DrivingClip, Tracks, save_driving_clip
 from worldloom.synth.traffic.risk import Risk
 

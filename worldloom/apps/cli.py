@@ -69,8 +69,12 @@ def scene(
     panorama: Annotated[Path, typer.Argument(help="A 2:1 panorama: png, jpg, webp, exr or hdr.")],
     out: Out,
     camera_height: Annotated[
-        float, typer.Option(help="Height of the camera over the ground in metres; sets the scale.")
-    ] = 1.6,
+        float | None, typer.Option(help="Height of the camera over the ground in metres; sets the scale. 1.6 assumed.")
+    ] = None,
+    depth_model: Annotated[
+        str,
+        typer.Option(help="What tells distance: floor, small (learned), other weights, .onnx, or transformers folder."),
+    ] = "floor",
     paths: Annotated[
         Path | None,
         typer.Option(help="Your camera paths: paths.json or cameras.json as ours, transforms.json, a COLMAP folder."),
@@ -91,6 +95,7 @@ def scene(
         panorama,
         out,
         camera_height=camera_height,
+        depth_model=depth_model,
         paths=paths,
         families=chosen,
         seed=seed,
@@ -278,26 +283,58 @@ def clips(
     typer.echo(f"{out} is ready; train with: {after}")
 
 
+@synth.command()
+def panoramas(
+    out: Annotated[Path, typer.Option(help="Folder for the files; worlds that are there already are kept.")],
+    split: Annotated[str, typer.Option(help="Whose seeds: train, val or test.")] = "train",
+    worlds: Annotated[int, typer.Option(help="How many worlds, from the first seed on.")] = 1000,
+    each: Annotated[int, typer.Option(help="Panoramas of each world.")] = 4,
+    height: Annotated[int, typer.Option(help="Rows of a panorama; it is twice as wide.")] = 256,
+    num_workers: Workers = None,
+) -> None:
+    """Panoramas of many worlds with their distances, quickly lit, as small files to train on."""
+    from worldloom.apps.train_depth import make_panoramas
+
+    make_panoramas(out, split=split, num_worlds=worlds, each=each, height=height, num_workers=num_workers)
+    after = f"worldloom train depth --data {shlex.quote(str(out))} --out MODEL"
+    typer.echo(f"{out} is ready; train with: {after}")
+
+
 class Trainable(StrEnum):
     """What `worldloom train` can train."""
 
     tokenizer = "tokenizer"
     prior = "prior"
     worldmodel = "worldmodel"
+    depth = "depth"
 
 
 @app.command()
 def train(
     part: Annotated[Trainable, typer.Argument(help="Which network.")],
-    data: Annotated[Path, typer.Option(help="Clips of worldloom synth clips, or nuScenes with Occ3D labels.")],
+    data: Annotated[
+        Path, typer.Option(help="Of synth clips, nuScenes with Occ3D labels, or for depth synth panoramas.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the model, for all parts; an interrupted call goes on.")],
     validation: Annotated[
-        Path | None, typer.Option(help="Clips to check with; split val, or every tenth town, if not given.")
+        Path | None, typer.Option(help="Data to check with; split val, or every tenth town or world, if not given.")
     ] = None,
     preset: Annotated[str, typer.Option(help="small (two CPU cores) or base (eight GPUs).")] = "small",
     steps: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Depth: rows of panoramas as the network sees them.")] = None,
+    start: Annotated[str | None, typer.Option(help="Depth: weights to begin with, at any number of rows.")] = None,
 ) -> None:
-    """Train a network of the driving half; Ctrl-C saves, and the same call goes on."""
+    """Train a network; Ctrl-C saves, and the same call goes on."""
+    if part is Trainable.depth:
+        from worldloom.apps.train_depth import train_panorama_depth
+
+        weights = train_panorama_depth(data, out, validation, preset, steps, rows, start)
+        typer.echo(
+            f"{weights} is ready; worldloom scene PANORAMA --depth-model {shlex.quote(str(weights))} --out SCENE"
+        )
+        return
+    if rows is not None or start is not None:
+        raise InputError(f"--rows and --start are for depth, got them for {part.value}")
     from worldloom.apps.train import train_part
 
     weights = train_part(part.value, data, out, validation, preset, steps)

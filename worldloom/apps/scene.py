@@ -25,8 +25,8 @@ from worldloom.geometry.io.video import save_video
 from worldloom.geometry.posed_images import PosedImages
 from worldloom.recon.centre_view import centre_psnr, match_centre_colours
 from worldloom.recon.distance_picture import distance_picture
-from worldloom.recon.panorama_distance import assume_distance
 from worldloom.recon.panorama_splats import splats_from_panorama
+from worldloom.recon.scene_distance import FLOOR, SceneDistance, distance_of_panorama
 from worldloom.render import render
 from worldloom.render.caption import contact_sheet
 from worldloom.scenegen import FAMILIES, Plan, ScenePath, plan_paths
@@ -53,7 +53,8 @@ def make_scene(
     panorama: Path,
     out: Path,
     *,
-    camera_height: float = 1.6,
+    camera_height: float | None = None,
+    depth_model: str = FLOOR,
     paths: Path | None = None,
     families: Sequence[str] = tuple(FAMILIES),
     seed: int = 0,
@@ -62,7 +63,7 @@ def make_scene(
 ) -> SceneResult:
     """Panorama file -> OUT with scene.ply, .spz and .splat, paths, navmesh, pictures, preview.mp4 and report.json.
 
-    Distances are assumed, not measured (`assume_distance`); the scale comes from `camera_height` alone.
+    The scale comes from `camera_height` alone, 1.6 m if none is told; `depth_model` is that of `distance_of_panorama`.
 
     Args:
         paths: a file of camera paths or posed images (`load_camera_paths`); the film is along the first of them.
@@ -71,6 +72,8 @@ def make_scene(
         InputError: before anything is made, if the panorama or an option cannot be used; see also `open_run`. Later
             on, with nothing left behind, if the given paths lead through walls.
     """
+    scale = "assumed" if camera_height is None else "metric"
+    camera_height = 1.6 if camera_height is None else camera_height
     if not (math.isfinite(camera_height) and 0 < camera_height <= MAX_CAMERA_HEIGHT):
         raise InputError(f"--camera-height must be in (0, {MAX_CAMERA_HEIGHT:g}] metres, got {camera_height}")
     if unknown := [name for name in families if name not in FAMILIES]:
@@ -83,17 +86,32 @@ def make_scene(
         "command": "scene",
         "panorama_sha256": _sha256(panorama),
         "camera_height": camera_height,
+        "scale": scale,
+        "depth_model": depth_model,
         "paths_sha256": None if paths is None else _fingerprint(given),
         "families": list(families),
         "seed": seed,
     }
+
+    def find(rgb: Float[Tensor, "3 h w"]) -> SceneDistance:
+        return distance_of_panorama(rgb, camera_height, depth_model)
+
+    def plan(panorama: Panorama) -> Plan:
+        return _planned(panorama, given, families, seed)
+
     with open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
-            _build(run, rgb, camera_height, lambda panorama: _planned(panorama, given, families, seed))
+            _build(run, rgb, find, plan, lambda found: _scale_in_words(scale, camera_height, found.floor_found))
     return SceneResult(out, json.loads((out / REPORT).read_text()))
 
 
-def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, planned: Callable[[Panorama], Plan]) -> None:
+def _build(
+    run: Run,
+    rgb: Float[Tensor, "3 h w"],
+    find: Callable[[Float[Tensor, "3 h w"]], SceneDistance],
+    planned: Callable[[Panorama], Plan],
+    scale_of: Callable[[SceneDistance], str],
+) -> None:
     folder = run.folder
     size = f"{rgb.shape[2]}x{rgb.shape[1]}"
     if rgb.shape[1] > MAX_ROWS:
@@ -101,7 +119,8 @@ def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, planned:
         run.warn(f"the panorama is {size}; it is used at {2 * MAX_ROWS}x{MAX_ROWS}, the most that this method works at")
 
     with run.stage("distance") as todo:
-        panorama = assume_distance(rgb, camera_height)
+        found = find(rgb)
+        panorama = found.panorama
         if todo:
             save_image(folder / "panorama.png", panorama.rgb)
             save_image(folder / "distance.png", distance_picture(panorama))
@@ -131,8 +150,9 @@ def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, planned:
     sky_share = (panorama.sky * solid_angles(rgb.shape[1])).sum().item() / (4 * math.pi)
     run.report(
         {
-            "method": "ground plane, sphere and sky rule; no learning. Distances are assumed, not measured",
-            "scale": f"assumed: the camera is taken to be {camera_height:g} m over the ground",
+            "method": found.method,
+            "scale": scale_of(found),
+            **found.facts,
             "panorama_size": size,
             "used_size": f"{rgb.shape[2]}x{rgb.shape[1]}",
             "num_splats": len(gaussians),
@@ -141,7 +161,7 @@ def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, planned:
             "centre_psnr_protocol": "six 90 degree views from the centre against the panorama sampled bilinearly, at "
             "two view pixels (same_density: one) for each panorama pixel",
             "sky_share": round(sky_share, 4),
-            "sphere_radius_m": round(panorama.distance.max().item(), 3),
+            "farthest_m": round(panorama.distance.max().item(), 3),
             "film": {"path": coverage["film"], "num_frames": len(film), "seconds": round(len(film) / FPS, 2)},
             "num_paths": len(coverage["paths"]),
             "num_paths_dropped": len(coverage["dropped"]),
@@ -149,6 +169,17 @@ def _build(run: Run, rgb: Float[Tensor, "3 h w"], camera_height: float, planned:
             "seen_twice": coverage["seen"],
             "walkable_m2": coverage["walkable_m2"],
         }
+    )
+
+
+def _scale_in_words(scale: str, camera_height: float, floor_found: bool) -> str:
+    """Whether lengths are metres: only where the camera's height was told and the floor under it was found."""
+    if scale == "assumed":
+        return f"assumed: the camera is taken to be {camera_height:g} m over the ground"
+    if floor_found:
+        return f"metric: the floor was found, and the camera is {camera_height:g} m over it, as told"
+    return (
+        f"assumed: the camera is {camera_height:g} m over the ground, as told, but where the ground is was not measured"
     )
 
 

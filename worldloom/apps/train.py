@@ -17,13 +17,13 @@ from worldloom.occupancy.data.clips import Clip, open_clips
 from worldloom.occupancy.static_tokenizer import StaticTokenizerConfig
 from worldloom.occupancy.tokenizer import Tokenizer
 from worldloom.occupancy.traffic import TrafficConfig
-from worldloom.occupancy.training.card import training_card
-from worldloom.occupancy.training.loop import Schedule
 from worldloom.occupancy.training.prepare import prepare_clip
 from worldloom.occupancy.training.train_prior import PriorTraining, train_prior
 from worldloom.occupancy.training.train_static import StaticTraining, train_static
 from worldloom.occupancy.training.train_traffic import TrafficTraining, train_traffic
 from worldloom.ops import save_weights, weights_path
+from worldloom.ops.training import Schedule, shortened
+from worldloom.ops.training_card import training_card
 from worldloom.synth.dataset.traffic_log import LOG
 
 _LIMITS = (
@@ -152,14 +152,14 @@ def _trained(
     learned, checked, logs = files
     run = run_folder(out, part)
     if part == "tokenizer":
-        training = replace(preset.static_training, schedule=_shortened(preset.static_training.schedule, steps))
+        training = replace(preset.static_training, schedule=shortened(preset.static_training.schedule, steps))
         return train_static(learned, checked, run, preset.static, training, tell), preset.static, training.schedule
     if part == "prior":
-        training = replace(preset.prior_training, schedule=_shortened(preset.prior_training.schedule, steps))
+        training = replace(preset.prior_training, schedule=shortened(preset.prior_training.schedule, steps))
         static = Tokenizer.from_pretrained(out).static
         config = replace(preset.prior, coarse=static.config.coarse, fine=static.config.fine)
         return train_prior(static, learned, checked, run, config, training, tell), config, training.schedule
-    training = replace(preset.traffic_training, schedule=_shortened(preset.traffic_training.schedule, steps))
+    training = replace(preset.traffic_training, schedule=shortened(preset.traffic_training.schedule, steps))
     return train_traffic(learned, checked, run, preset.traffic, training, tell, logs), preset.traffic, training.schedule
 
 
@@ -198,12 +198,6 @@ def _prepared(clips: list[Clip], out: Path, console: Console, kind: str) -> list
             prepare_clip(clip, out / clip.name)
             bar.advance(task)
     return sorted(out.rglob(f"*.{kind}.npz"))
-
-
-def _shortened(schedule: Schedule, steps: int | None) -> Schedule:
-    if steps is None:
-        return schedule
-    return replace(schedule, steps=steps, warm_up=min(schedule.warm_up, max(1, steps // 5)))
 
 
 def _size(model: nn.Module) -> int:

@@ -13,11 +13,12 @@ from worldloom.geometry.fisheye import Fisheye
 
 @dataclass(frozen=True)
 class PanoramaView:
-    """An upright equirectangular camera of `height` x 2 `height` pixels; its centre column looks along `yaw`."""
+    """An equirectangular camera of `height` x 2 `height` pixels; its centre column looks along `yaw`."""
 
     position: Float[Tensor, "3"]  # world, metres
     height: int
     yaw: float = 0.0  # radians from world +x, positive to the left
+    tilt: tuple[float, float] = (0.0, 0.0)  # radians about its own x (left side up), then its y (front down)
 
     def __post_init__(self) -> None:
         if self.position.shape != (3,) or self.height < 1:
@@ -31,7 +32,17 @@ class PanoramaView:
 
     @property
     def world_from_pano(self) -> Float[Tensor, "4 4"]:
-        return compose(rotz(torch.tensor(self.yaw, dtype=self.position.dtype)), self.position)
+        turn = rotz(torch.tensor(self.yaw, dtype=self.position.dtype))
+        if self.tilt == (0.0, 0.0):
+            return compose(turn, self.position)
+        (a, b), one = (
+            (torch.tensor(angle, dtype=self.position.dtype) for angle in self.tilt),
+            torch.ones_like(turn[2, 2]),
+        )
+        zero = torch.zeros_like(one)
+        about_x = torch.stack([one, zero, zero, zero, a.cos(), -a.sin(), zero, a.sin(), a.cos()]).view(3, 3)
+        about_y = torch.stack([b.cos(), zero, b.sin(), zero, one, zero, -b.sin(), zero, b.cos()]).view(3, 3)
+        return compose(turn @ about_y @ about_x, self.position)
 
 
 View = PanoramaView | Camera | Fisheye

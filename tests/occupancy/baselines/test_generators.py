@@ -41,7 +41,7 @@ from worldloom.occupancy.baselines.train_generators import (
     train_occsora,
     train_occworld,
 )
-from worldloom.occupancy.training.loop import Schedule
+from worldloom.ops.training import Schedule
 
 GRID = VoxelGrid((-3.2, -3.2, -1.0), 0.4, (16, 16, 2))
 SORA = OccSoraTokenizerConfig(2, 4, (8, 8, 16), 8, 1, 2, 16, 8)

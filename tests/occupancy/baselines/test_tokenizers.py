@@ -23,7 +23,7 @@ from worldloom.occupancy.baselines.train_tokenizer import (
     train_occworld_tokenizer,
     validate_tokenizer,
 )
-from worldloom.occupancy.training.loop import Schedule
+from worldloom.ops.training import Schedule
 
 CAR, ROAD, WALL = 4, 11, 15
 GRID = VoxelGrid((-6.4, -6.4, -1.0), 0.4, (32, 32, 4))

@@ -7,9 +7,9 @@ from worldloom.errors import InputError
 from worldloom.geometry.occupancy import Occupancy
 from worldloom.occupancy.codec.prior import CodePrior, CodePriorConfig
 from worldloom.occupancy.tokenizer import Tokenizer
-from worldloom.occupancy.training.loop import Schedule
 from worldloom.occupancy.training.static_examples import save_static_scene, static_scene
 from worldloom.occupancy.training.train_prior import CodedCrop, PriorTraining, prior_bits, train_prior, validate_prior
+from worldloom.ops.training import Schedule
 
 LEVELS = (5, 3)
 

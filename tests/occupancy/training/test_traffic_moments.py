@@ -8,10 +8,10 @@ import torch
 
 from worldloom.occupancy.scene_state import HISTORY, PICTURE, PIXEL, TALL, UNSEEN
 from worldloom.occupancy.traffic import TrafficConfig, TrafficNet
-from worldloom.occupancy.training.loop import Schedule
 from worldloom.occupancy.training.traffic_examples import FUTURE, MAX_USERS
 from worldloom.occupancy.training.traffic_moments import LoggedTown, Moment, _another_way, moments_from_logs, visible
 from worldloom.occupancy.training.train_traffic import TrafficTraining, traffic_loss
+from worldloom.ops.training import Schedule
 from worldloom.synth.dataset.traffic_log import CELL, TrafficLog
 from worldloom.synth.sheet import Sheet
 from worldloom.synth.traffic.ego import EGO_FRONT

@@ -22,7 +22,7 @@ from worldloom.occupancy.baselines.codes import (
 from worldloom.occupancy.baselines.occsora import OccSoraDiT, OccSoraDiTConfig, add_noise
 from worldloom.occupancy.baselines.occworld import HISTORY, OccWorldAR, OccWorldARConfig, occworld_loss
 from worldloom.occupancy.metrics import SemanticScore, score_forecast
-from worldloom.occupancy.training.loop import Schedule, train
+from worldloom.ops.training import Schedule, train
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from worldloom.occupancy.baselines.occworld_tokenizer import OccWorldTokenizer, 
 from worldloom.occupancy.baselines.vq_tokenizer import VQTokenizer
 from worldloom.occupancy.metrics import SMALL, SemanticScore, score_forecast
 from worldloom.occupancy.training.class_weights import class_weights
-from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.ops import codebook_use
+from worldloom.ops.training import Schedule, train
 
 T = TypeVar("T", bound=VQTokenizer)
 

@@ -15,8 +15,8 @@ from worldloom.errors import InputError
 from worldloom.occupancy.codec.prior import CodePrior, CodePriorConfig, PlanePrior, coarse_context, phase_of
 from worldloom.occupancy.codec.static import digits_of
 from worldloom.occupancy.static_tokenizer import STRIDES, StaticTokenizer, symbols_of
-from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.occupancy.training.static_examples import StaticScene, load_static_scene, random_crop
+from worldloom.ops.training import Schedule, train
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from worldloom.occupancy.static_tokenizer import (
     symbols_of,
 )
 from worldloom.occupancy.training.class_weights import class_weights
-from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.occupancy.training.static_examples import StaticCrop, StaticScene, load_static_scene, random_crop
+from worldloom.ops.training import Schedule, train
 
 KNOWN_WEIGHT = 0.1  # of voxels that the memory holds already
 

@@ -21,9 +21,9 @@ from worldloom.occupancy.traffic import (
     poses_from_motions,
 )
 from worldloom.occupancy.traffic_sampler import draw_motions
-from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.occupancy.training.traffic_examples import TrafficExamples, concatenated
 from worldloom.occupancy.training.traffic_moments import LoggedTown, moments_from_logs
+from worldloom.ops.training import Schedule, train
 from worldloom.synth.dataset.traffic_log import TrafficLog
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from worldloom.errors import InputError
-from worldloom.occupancy.training.loop import CHECKPOINT, LOG, Schedule, pace, train
+from worldloom.ops.training import CHECKPOINT, LOG, Schedule, pace, shortened, train
 
 
 def loss_for(model: nn.Module, stop_at: int = -1):
@@ -81,3 +82,22 @@ def test_checks_are_logged(tmp_path: Path) -> None:
     entries = [json.loads(entry) for entry in (tmp_path / LOG).read_text().splitlines()]
     assert [entry["checked"] for entry in entries] == [10, 20]
     assert (tmp_path / CHECKPOINT).is_file()
+
+
+def test_a_constant_rate_lets_a_run_grow_until_it_falls(tmp_path: Path) -> None:
+    flat = replace(SCHEDULE, cool_down=0.25)
+    paces = [pace(step, flat) for step in range(40)]
+    assert flat.first_slower == 31
+    assert paces[4:32] == [1.0] * 28
+    assert paces[32] < 1.0
+    model = line()
+    with pytest.raises(KeyboardInterrupt):
+        train(model, flat, tmp_path, loss_for(model, stop_at=17))
+    with pytest.raises(InputError, match="another schedule"):
+        train(line(), shortened(flat, 20), tmp_path, loss_for(model))  # its rate would have fallen already
+    model = line()
+    train(model, shortened(flat, 60), tmp_path, loss_for(model))
+    entries = [json.loads(entry) for entry in (tmp_path / LOG).read_text().splitlines()]
+    assert entries[-1]["step"] == 60
+    with pytest.raises(InputError, match="another schedule"):
+        train(line(), shortened(flat, 90), tmp_path, loss_for(model))  # it has fallen

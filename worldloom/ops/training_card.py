@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from worldloom import __version__
-from worldloom.occupancy.training.loop import LOG
+from worldloom.ops.training import LOG
 
 
 def training_card(

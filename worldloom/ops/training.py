@@ -3,11 +3,12 @@
 import copy
 import json
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from worldloom.errors import InputError
-from worldloom.geometry.io.atomic import atomic_path
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -29,6 +29,7 @@ class Schedule:
     steps: int
     learning_rate: float = 1e-3
     warm_up: int = 200
+    cool_down: float = 1.0  # share of the steps after warm-up over which the rate falls; until then it is constant
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema: float = 0.999  # of the weights that are kept
@@ -36,6 +37,11 @@ class Schedule:
     log_every: int = 50
     check_every: int = 1000  # steps between validations
     save_every_s: float = 300.0
+
+    @property
+    def first_slower(self) -> int:
+        """The step at which the learning rate begins to fall. Until then a run may still become longer or shorter."""
+        return self.warm_up + round((1 - self.cool_down) * max(0, self.steps - self.warm_up))
 
 
 def train(
@@ -57,7 +63,7 @@ def train(
         check: figures of the averaged model on validation data.
         tell: gets one line for each logged step.
     Raises:
-        InputError: the folder holds a run of another schedule or model.
+        InputError: the folder holds a run of another schedule or model. Steps may still change before the rate falls.
         KeyboardInterrupt: after saving, where the run was stopped.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,11 +115,18 @@ def train(
     return average.eval()
 
 
+def shortened(schedule: Schedule, steps: int | None) -> Schedule:
+    """The schedule with another number of steps, if one is given, and no longer warm-up than that."""
+    return (
+        schedule if steps is None else replace(schedule, steps=steps, warm_up=min(schedule.warm_up, max(1, steps // 5)))
+    )
+
+
 def pace(step: int, schedule: Schedule) -> float:
-    """Share of the learning rate: linear warm-up, then a cosine down to a hundredth."""
+    """Share of the learning rate: linear warm-up, 1 until `first_slower`, then a cosine down to a hundredth."""
     if step < schedule.warm_up:
         return (step + 1) / schedule.warm_up
-    along = (step - schedule.warm_up) / max(1, schedule.steps - schedule.warm_up)
+    along = max(0, step - schedule.first_slower) / max(1, schedule.steps - schedule.first_slower)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, along)))
 
 
@@ -130,8 +143,9 @@ def _save(
         "schedule": asdict(schedule), "step": step, "hours": hours, "model": model.state_dict(),
         "average": average.state_dict(), "optimizer": optimizer.state_dict(),
     }  # fmt: skip
-    with atomic_path(folder / CHECKPOINT) as temporary:
-        torch.save(state, temporary)
+    temporary = folder / f".{CHECKPOINT}.new"
+    torch.save(state, temporary)
+    os.replace(temporary, folder / CHECKPOINT)
 
 
 def _load(
@@ -141,8 +155,11 @@ def _load(
     if not path.exists():
         return {"step": 0, "hours": 0.0}
     state = torch.load(path, weights_only=True, map_location="cpu")
-    decisive = ("steps", "learning_rate", "warm_up", "weight_decay", "clip_norm", "ema", "seed")
-    told, wanted = ({name: s[name] for name in decisive} for s in (state["schedule"], asdict(schedule)))
+    decisive = ["learning_rate", "warm_up", "weight_decay", "clip_norm", "ema", "seed"]
+    before = Schedule(**state["schedule"])
+    if state["step"] > min(before.first_slower, schedule.first_slower):
+        decisive += ["steps", "cool_down"]
+    told, wanted = ({name: s[name] for name in decisive} for s in (asdict(before), asdict(schedule)))
     if told != wanted:
         raise InputError(f"{folder} holds a run of another schedule: {told}, expected {wanted}")
     try:

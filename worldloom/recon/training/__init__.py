@@ -1,0 +1,1 @@
+"""How the reconstruction half's networks learn."""
