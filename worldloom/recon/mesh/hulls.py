@@ -1,0 +1,123 @@
+"""Solid matter as convex hulls: fewer parts than boxes, and smooth where surfaces are slanted or round."""
+
+import itertools
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+from worldloom.geometry.mesh import Mesh
+from worldloom.recon.mesh.solid import Solid, collider_from_solid
+
+TILE = 32  # voxels; no hull is wider
+INTRUSION = 1.5  # voxels that a hull may reach into what is not matter
+_SAMPLE = 4096  # places at which a hull is tried first
+_AT_ONCE = 1 << 14  # places times planes of a hull that are looked at in one go, in hundreds
+
+
+def hulls_from_solid(solid: Solid, intrusion: float = INTRUSION) -> list[Mesh]:
+    """Convex meshes that together cover all matter that is not buried.
+
+    The whole is cut in two, and its parts again, until the hull of each part reaches at most `intrusion` voxels into
+    what is not matter. A cut goes where the cross-section of matter changes most from one layer to the next, as between
+    a floor and the wall on it. Vertices are those of the collider, so that neighbours meet exactly.
+    """
+    matter = solid.matter.numpy()
+    exposed = matter & ~ndimage.binary_erosion(matter, ndimage.generate_binary_structure(3, 3), border_value=1)
+    away = ndimage.distance_transform_edt(~matter)
+    corners = _corner_places(solid)
+    hulls: list[Mesh] = []
+    starts = itertools.product(*(range(0, n, TILE) for n in matter.shape))
+    todo: list[Box] = [(slice(x, x + TILE), slice(y, y + TILE), slice(z, z + TILE)) for x, y, z in starts]
+    while todo:
+        box = _tight(exposed, todo.pop())
+        if box is None:
+            continue
+        mesh = _hull(exposed, away, corners, box, intrusion)
+        if mesh is None:
+            todo.extend(_cut(matter, exposed, box))
+        else:
+            size, origin = solid.grid.voxel_size, np.array(solid.grid.origin)
+            vertices = torch.from_numpy(origin + mesh[0] * size).float()
+            hulls.append(Mesh(vertices, torch.from_numpy(mesh[1])))
+    return hulls
+
+
+Box = tuple[slice, slice, slice]
+
+
+def _corner_places(solid: Solid) -> Float[np.ndarray, "x y z 3"]:
+    """Where the corner at the low end of each voxel lies, in voxels: on the surface if it is at its edge."""
+    size, origin = solid.grid.voxel_size, torch.tensor(solid.grid.origin)
+    places = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in solid.grid.shape), indexing="ij"), -1)
+    vertices = ((collider_from_solid(solid).vertices - origin) / size).numpy()
+    cell = np.floor(vertices + 0.5).astype(np.int64)  # a cell lies around the corner that eight voxels share
+    places[tuple(cell.T)] = vertices
+    return places
+
+
+def _tight(exposed: Bool[np.ndarray, "x y z"], box: Box) -> Box | None:
+    found = ndimage.find_objects(exposed[box].astype(np.uint8))
+    if not found or found[0] is None:
+        return None
+    x, y, z = (slice(b.start + f.start, b.start + f.stop) for b, f in zip(box, found[0], strict=True))
+    return x, y, z
+
+
+def _hull(
+    exposed: Bool[np.ndarray, "x y z"],
+    away: Float[np.ndarray, "x y z"],
+    corners: Float[np.ndarray, "x y z 3"],
+    box: Box,
+    intrusion: float,
+) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "m 3"]] | None:
+    """Hull of the exposed voxels of a box, or None where it reaches too far into what is not matter."""
+    start = np.array([side.start for side in box])
+    voxels = np.argwhere(exposed[box]) + start
+    used = np.unique((voxels[:, None] + np.indices((2, 2, 2)).reshape(3, 8).T).reshape(-1, 3), axis=0)
+    points = corners[tuple(used.T)].astype(np.float64)
+    hull = ConvexHull(points, qhull_options="QJ Pp")
+    clear = np.argwhere(away[box] > intrusion) + start + 0.5
+    if len(clear) > _SAMPLE and _holds_any(hull, clear[:: len(clear) // _SAMPLE]):
+        return None
+    if _holds_any(hull, clear):
+        return None
+    number = np.full(len(points), -1)
+    number[hull.vertices] = np.arange(len(hull.vertices))
+    faces = number[hull.simplices]
+    # Qhull leaves the order of corners open; its planes say where outside is.
+    a, b, c = (points[hull.simplices[:, k]] for k in range(3))
+    turned = (np.cross(b - a, c - a) * hull.equations[:, :3]).sum(1) < 0
+    faces[turned] = faces[turned][:, ::-1]
+    return points[hull.vertices], faces.astype(np.int64)
+
+
+def _holds_any(hull: ConvexHull, places: Float[np.ndarray, "n 3"]) -> bool:
+    for start in range(0, len(places), _AT_ONCE):
+        some = places[start : start + _AT_ONCE]
+        if (some @ hull.equations[:, :3].T + hull.equations[:, 3]).max(1).min(initial=1) < 0:
+            return True
+    return False
+
+
+def _cut(matter: Bool[np.ndarray, "x y z"], exposed: Bool[np.ndarray, "x y z"], box: Box) -> list[Box]:
+    """Two boxes, cut where the area of matter jumps most, and of equal jumps nearest to the middle."""
+    inside = matter[box]
+    best = (-1.0, 0, 0)
+    for axis in range(3):
+        length = inside.shape[axis]
+        if length < 2:
+            continue
+        other = tuple(k for k in range(3) if k != axis)
+        area = inside.sum(other).astype(float)
+        jump = np.abs(np.diff(area)) / inside[tuple(slice(0, 1) if k == axis else slice(None) for k in range(3))].size
+        middle = 1 - np.abs(np.arange(1, length) / length - 0.5)
+        score = jump + 0.2 * middle * length / max(inside.shape)
+        i = int(score.argmax())
+        best = max(best, (float(score[i]), axis, box[axis].start + i + 1))
+    _, axis, at = best
+    low, high = list(box), list(box)
+    low[axis], high[axis] = slice(box[axis].start, at), slice(at, box[axis].stop)
+    return [(low[0], low[1], low[2]), (high[0], high[1], high[2])]
