@@ -36,9 +36,9 @@ class Chart:
         share = (self.vertices[:, self.plane] - self.low) / np.maximum(self.span, 1e-9)
         return np.array(self.corner) + 0.5 + share * (np.array(self.texels) - 1)
 
-    def uv(self, side: int) -> Float[np.ndarray, "n 2"]:
-        """`place` over the atlas's side."""
-        return self.place() / side
+    def uv(self, size: tuple[int, int]) -> Float[np.ndarray, "n 2"]:
+        """`place` over the atlas's (height, width)."""
+        return self.place() / (size[1], size[0])
 
 
 def directions_of(vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "m 3"]) -> Int[np.ndarray, " m"]:
@@ -49,18 +49,21 @@ def directions_of(vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "m 
     return 2 * largest + (normals[np.arange(len(normals)), largest] < 0)
 
 
-def shelve(charts: Sequence[Chart], side: int) -> bool:
-    """Give every chart its corner in an atlas of `side` x `side` texels, in rows (shelves) and in the order given.
+def shelve(charts: Sequence[Chart], size: tuple[int, int]) -> int | None:
+    """Give every chart its corner in an atlas of (height, width) texels, in rows (shelves) and in the order given.
 
-    Little is wasted if the tallest come first. False where they do not fit.
+    Little is wasted if the tallest come first.
+
+    Returns:
+        The rows that were needed, or None where the charts do not fit.
     """
     x = y = height = 0
     for chart in charts:
         columns, rows = chart.texels
-        if x + columns > side:
+        if x + columns > size[1]:
             x, y, height = 0, y + height, 0
         chart.corner = (x, y)
         x, height = x + columns, max(height, rows)
-        if columns > side or y + height > side:
-            return False
-    return True
+        if columns > size[1] or y + height > size[0]:
+            return None
+    return y + height

@@ -77,7 +77,7 @@ def _pack(charts: list[_Painted], side: int) -> None:
             if chart.material.pattern is not None:
                 u, v = (min(max(math.ceil(float(s) * density), _SIDES[0]), _SIDES[1]) for s in chart.span)
                 chart.texels = (u, v)
-        if shelve(order, side):
+        if shelve(order, (side, side)) is not None:
             return
         density *= 0.85
         if density < 1e-3:
@@ -125,5 +125,5 @@ def _mesh(charts: list[_Painted], side: int) -> TexturedMesh:
     return TexturedMesh(
         torch.from_numpy(np.concatenate([chart.vertices for chart in charts])).float(),
         torch.from_numpy(np.concatenate([chart.faces + s for chart, s in zip(charts, starts, strict=True)])),
-        torch.from_numpy(np.concatenate([chart.uv(side) for chart in charts])).float(),
+        torch.from_numpy(np.concatenate([chart.uv((side, side)) for chart in charts])).float(),
     )

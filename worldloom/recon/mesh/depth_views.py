@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from worldloom.errors import InputError
 from worldloom.geometry.camera import Camera
 from worldloom.geometry.equirect import cubemap_cameras, rays
 from worldloom.geometry.gaussians import Gaussians
@@ -19,6 +20,7 @@ MIXED = 4.0  # a variance of inverse depth beyond what one splat covers means mo
 LEAK = 0.004  # light that may come from far behind: its relative variance, and so the relative error in depth
 FLAT = 0.02  # a relative step in inverse depth that no plane has
 STEEPEST = 0.03  # sine of the angle between ray and surface: what is seen more edge-on has no depth
+FARTHEST = 1e4  # metres, where no sky says where the scene ends
 DISC = 0.3  # shortest over middle axis, below which a splat has a normal
 
 
@@ -54,6 +56,35 @@ def spread_eyes(centres: Float[Tensor, "n 3"], num: int) -> Float[Tensor, "e 3"]
         chosen.append(int(nearest.argmax()))
         nearest = torch.minimum(nearest, (centres - centres[chosen[-1]]).norm(dim=-1))
     return centres[chosen]
+
+
+def look_around(gaussians: Gaussians, centres: Float[Tensor, "n 3"], size: int = 512, num_eyes: int = 4) -> DepthViews:
+    """What is seen all round from a few of the places where cameras stood, which are known to be free.
+
+    The views reach twice as far as 90 % of what the first of them sees, the sky not counted: farther away a pixel is
+    wider than any detail. Half-way a pixel is as wide as `voxel_size_for` says.
+
+    Args:
+        centres: places of cameras, the one that sees best first.
+        size: pixels along the edges of a view.
+        num_eyes: places to look from, spread as far as possible.
+    Raises:
+        InputError: nothing at all is seen from there.
+    """
+    eyes = spread_eyes(centres, num_eyes)
+    first = depth_views(gaussians, cameras_around(eyes[:1], 128), sky_radius(gaussians, eyes[0]) or FARTHEST)
+    length = rays(first.cameras).norm(dim=-1)
+    distance, order = (first.depth * length)[first.valid].sort()
+    if not len(distance):
+        raise InputError("expected splats that show surfaces around the cameras, got nothing that can be seen")
+    angle = (length**-3)[first.valid][order].cumsum(0)  # solid angle of a pixel of a flat image
+    reach = distance[int((angle < 0.9 * angle[-1]).sum())].item()
+    return depth_views(gaussians, cameras_around(eyes, size), 2 * reach)
+
+
+def voxel_size_for(views: DepthViews) -> float:
+    """Metres: a little more than a pixel's width half-way to the views' limit."""
+    return 1.25 * 0.5 * views.max_depth / views.cameras.K[0, 0, 0].item()
 
 
 def sky_radius(gaussians: Gaussians, eye: Float[Tensor, " 3"]) -> float | None:

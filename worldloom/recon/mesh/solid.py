@@ -143,7 +143,8 @@ def collider_from_solid(solid: Solid) -> Mesh:
     volume = full_volume(torch.tensor(solid.grid.origin), size, (x, y, z))
     volume.distance.copy_(blocked(value))
     # Only what is beside the surface needs to be looked at.
-    matter = solid.matter[None, None].float()
-    beside = torch.nn.functional.max_pool3d(matter, 3, 1, 1) != -torch.nn.functional.max_pool3d(-matter, 3, 1, 1)
-    volume.weight.copy_(blocked(beside[0, 0].float()))
+    around = ndimage.generate_binary_structure(3, 3)
+    matter = solid.matter.numpy()
+    beside = ndimage.binary_dilation(matter, around) & ~ndimage.binary_erosion(matter, around)
+    volume.weight.copy_(blocked(torch.from_numpy(beside).float()))
     return surface_nets(volume, steepest=torch.inf)

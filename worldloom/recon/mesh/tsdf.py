@@ -43,15 +43,17 @@ def fuse(views: DepthViews, voxel_size: float) -> TsdfVolume:
     "free". A view's word counts with the cosine at which it sees the surface over the squared depth, for it is about as
     exact as that.
 
-    Raises:
-        ValueError: the surfaces need more than `MAX_BLOCKS` blocks at this voxel size; see `finest_voxel`.
+    Args:
+        voxel_size: metres; made coarser step by step where the surfaces would need more than `MAX_BLOCKS` blocks.
     """
-    keys = torch.unique(torch.cat([_block_keys(views, i, voxel_size) for i in range(len(views))]))
-    places = _place(keys) if len(keys) else torch.zeros(1, 3, dtype=torch.int64)
+    while True:
+        keys = torch.unique(torch.cat([_block_keys(views, i, voxel_size) for i in range(len(views))]))
+        places = _place(keys) if len(keys) else torch.zeros(1, 3, dtype=torch.int64)
+        shape = (places.amax(0) - places.amin(0) + 1).tolist()
+        if len(places) <= MAX_BLOCKS and math.prod(shape) <= MAX_CELLS:
+            break
+        voxel_size *= 1.25
     low = places.amin(0)
-    shape = (places.amax(0) - low + 1).tolist()
-    if len(places) > MAX_BLOCKS or math.prod(shape) > MAX_CELLS:
-        raise ValueError(f"{len(places)} blocks in {shape} places are too many at a voxel size of {voxel_size} m")
     places = places - low
     table = torch.full(shape, -1, dtype=torch.int32)
     table[tuple(places.T)] = torch.arange(len(places), dtype=torch.int32)

@@ -48,7 +48,7 @@ def voxels_from_views(views: DepthViews, voxel_size: float) -> SceneVoxels:
     points = [surface_points(views, i) for i in range(len(views))]
     seen = torch.cat([*points, views.cameras.world_from_cam[:, :3, 3]])
     low, high = seen.amin(0), seen.amax(0)
-    volume = _room_for(low, high, voxel_size)
+    volume = _room_for(low, high, voxel_size, floor_height(views))
     for i in range(len(views)):
         add_view(volume, views, i)
     signed = dense(volume, volume.distance)
@@ -63,14 +63,33 @@ def voxels_from_views(views: DepthViews, voxel_size: float) -> SceneVoxels:
     return SceneVoxels(occupied, free, signed, grid)
 
 
-def _room_for(low: Float[Tensor, " 3"], high: Float[Tensor, " 3"], voxel_size: float) -> TsdfVolume:
-    """An empty volume whose blocks fill the box, with one voxel to spare on each side."""
+def floor_height(views: DepthViews) -> float | None:
+    """Where most of what looks up and lies below the eyes is, to a centimetre; None if nothing does."""
+    heights = []
+    for i in range(len(views)):
+        normal = torch.nn.functional.normalize(views.plane[i].permute(1, 2, 0)[views.valid[i]], dim=-1)
+        points = surface_points(views, i)[normal[:, 2] < -0.9]  # planes point away from the eye
+        heights.append(points[points[:, 2] < views.cameras.world_from_cam[i, 2, 3], 2])
+    height = torch.cat(heights)
+    if not len(height):
+        return None
+    values, counts = (height * 100).round().unique(return_counts=True)
+    return values[counts.argmax()].item() / 100
+
+
+def _room_for(
+    low: Float[Tensor, " 3"], high: Float[Tensor, " 3"], voxel_size: float, floor: float | None
+) -> TsdfVolume:
+    """An empty volume whose blocks fill the box, with one voxel to spare on each side. A floor is in the middle of its
+    voxels: on the border of two, some of its points would raise it by a whole voxel."""
     extent = (high - low).tolist()
-    while math.prod(side / voxel_size + 2 + SIDE for side in extent) > MAX_CELLS:
+    while math.prod(side / voxel_size + 3 + SIDE for side in extent) > MAX_CELLS:
         voxel_size *= 1.1
-    first = (low / voxel_size - 1).floor()
-    blocks = [math.ceil((h / voxel_size + 1 - f) / SIDE) for h, f in zip(high.tolist(), first.tolist(), strict=True)]
-    return full_volume(first * voxel_size, voxel_size, (blocks[0], blocks[1], blocks[2]))
+    offset = torch.zeros(3) if floor is None else torch.tensor([0, 0, floor - 0.5 * voxel_size])
+    first = ((low - offset) / voxel_size - 1).floor()
+    last = ((high - offset) / voxel_size + 1).ceil()
+    blocks = ((last - first) / SIDE).ceil().int().tolist()
+    return full_volume(first * voxel_size + offset, voxel_size, (blocks[0], blocks[1], blocks[2]))
 
 
 def full_volume(origin: Float[Tensor, " 3"], voxel_size: float, blocks: tuple[int, int, int]) -> TsdfVolume:
