@@ -23,11 +23,13 @@ from worldloom.geometry.io import (
 from worldloom.occupancy.static_tokenizer import StaticTokenizer, StaticTokenizerConfig
 from worldloom.occupancy.traffic import TrafficConfig, TrafficNet
 from worldloom.ops import save_weights
+from worldloom.synth.samples import sample_clip_path
 
 FILES = (
     "annotations.json",
     "birdseye.mp4",
     "ego_path.json",
+    "followed.json",
     "future.npz",
     "perspective.mp4",
     "preview.png",
@@ -61,6 +63,13 @@ def test_everything_is_written(logged: Path) -> None:
     assert set(report["files"]) >= set(FILES) - {"report.json"}
     assert report["request"]["num_past"] == 3
     assert report["future"]["frames"] == 3
+
+
+def test_the_path_is_found_again_in_the_voxels(tmp_path: Path) -> None:
+    report = make_drive(sample_clip_path(), tmp_path / "out", path="left", horizon=4, model="copy-warp").report
+    recovered = report["path"]["recovered"]
+    assert recovered["steps_measured"] == 1
+    assert recovered["ade_metres"] < 0.25  # the way is ten metres long
 
 
 def test_occ3d_folder_and_clip_say_the_same(logged: Path) -> None:

@@ -124,7 +124,8 @@ def striped_panorama(path: Path) -> Path:
 
 def little_clip(path: Path) -> Path:
     labels = torch.full((6, *OCC3D_GRID.shape), 17, dtype=torch.uint8)
-    labels[:, :, 80:120, 0] = 11
+    # Bands across the road: whoever drives over them sees the ground change, whatever the forecast.
+    labels[:, :, 80:120, 0] = torch.where(torch.arange(200) // 16 % 2 == 0, 11, 13).to(torch.uint8)[:, None]
     labels[:, :, 60:70, 0:8] = 15
     for frame in range(6):
         labels[frame, 120 + 4 * frame : 130 + 4 * frame, 104:109, 1:5] = 4

@@ -112,4 +112,4 @@ def test_bad_requests_are_named(clips: Path, tmp_path: Path, arguments: dict, me
 @pytest.mark.parametrize("seeds", ["a", "5:", "7:7", "9:3", "-1:4"])
 def test_bad_seeds_are_named(tmp_path: Path, seeds: str) -> None:
     with pytest.raises(InputError, match="expected --seeds"):
-        make_clips(tmp_path, seeds=seeds, scenes=1, alternatives=0, num_workers=1)
+        make_clips(tmp_path, seeds=seeds, scenes=1, alternatives=0, log_seconds=0, num_workers=1)

@@ -24,6 +24,7 @@ def random_batch(b: int = 2, m: int = 4, seed: int = 0) -> TrafficBatch:
     return TrafficBatch(
         torch.full((b, m), 4, dtype=torch.uint8),
         torch.rand(b, m, 3, generator=dice) * 4,
+        torch.zeros(b, m, 2),
         torch.randn(b, m, HISTORY, 3, generator=dice) * torch.tensor([10, 10, 0.5]),
         torch.ones(b, m, HISTORY, dtype=torch.bool),
         torch.randint(0, 7, (b, PICTURE, PICTURE), generator=dice, dtype=torch.uint8),

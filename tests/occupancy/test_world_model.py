@@ -9,8 +9,9 @@ from tests.occupancy.moving_world import CAR, ROAD, WALL, straight_street
 from worldloom.errors import InputError
 from worldloom.geometry import EgoPath
 from worldloom.occupancy.static_tokenizer import StaticTokenizer, StaticTokenizerConfig
+from worldloom.occupancy.tracks import Track
 from worldloom.occupancy.traffic import TrafficConfig, TrafficNet
-from worldloom.occupancy.world_model import WorldModel
+from worldloom.occupancy.world_model import WorldModel, _stands
 from worldloom.ops import save_weights
 
 STATIC_TINY = StaticTokenizerConfig(widths=(8, 8, 8, 8), decoder_blocks=1)
@@ -122,3 +123,24 @@ def test_weights_come_from_a_folder(model: WorldModel, tmp_path) -> None:
     assert torch.equal(again.generate(past, path).occupancy[0].labels, model.generate(past, path).occupancy[0].labels)
     with pytest.raises(InputError, match="no weights"):
         WorldModel.from_pretrained(tmp_path / "static")
+
+
+def test_who_stood_stands_until_it_is_drawn_to_go_far() -> None:
+    def track(*x: float) -> Track:
+        poses = torch.eye(4, dtype=torch.float64).repeat(len(x), 1, 1)
+        poses[:, 0, 3] = torch.tensor(x)
+        return Track(4, poses, torch.ones(len(x), dtype=torch.bool), torch.zeros(1, 3))
+
+    def drawn(track: Track, metres: float) -> torch.Tensor:
+        poses = track.world_from_object[-1:].repeat(8, 1, 1)
+        poses[-1, 1, 3] += metres
+        return poses
+
+    stood, jumped, walks = track(0, 0.1, 0, 0.1, 0), track(0, 0, 0, 0, 2.8), track(0, 0.7, 1.4, 2.1, 2.8)
+    assert _stands(stood, drawn(stood, 3.5))
+    assert _stands(jumped, drawn(jumped, 3.5))  # one step is a wrong fit as likely as a start
+    assert not _stands(stood, drawn(stood, 4.5))
+    assert not _stands(walks, drawn(walks, 1.0))
+    assert not _stands(track(0, 0.1), drawn(stood, 1.0))  # one step tells too little
+    gone = replace(stood, present=torch.tensor([True, False, True, False, True]))
+    assert not _stands(gone, drawn(stood, 1.0))

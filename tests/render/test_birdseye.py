@@ -5,7 +5,7 @@ import torch
 
 from worldloom.geometry import FREE, OCC3D_GRID, VoxelGrid
 from worldloom.geometry.occ3d_palette import OCC3D_COLOURS
-from worldloom.render.birdseye import EMPTY, OUTLINE, render_bev
+from worldloom.render.birdseye import EMPTY, OUTLINE, RECOVERED_COLOUR, render_bev
 
 GRID = VoxelGrid(origin=(-2.0, -1.5, 0.0), voxel_size=1.0, shape=(4, 3, 2))
 CAR, ROAD, TREE = 4, 11, 16
@@ -103,3 +103,15 @@ def test_wrong_use_is_refused():
         render_bev(flat()[1:], GRID)
     with pytest.raises(ValueError, match="colour for label 99"):
         render_bev(flat(label=99), GRID)
+
+
+def test_the_recovered_path_lies_in_the_other_where_it_is():
+    labels = torch.full(OCC3D_GRID.shape, FREE, dtype=torch.uint8)
+    path, found = torch.tensor([[0.0, 0.0], [20.0, 0.0]]), torch.tensor([[0.0, 0.0], [20.0, 4.0]])
+    image = render_bev(labels, OCC3D_GRID, (800, 800), path=path, recovered=found, ego=False)
+    colour = torch.tensor(RECOVERED_COLOUR)
+    at = lambda x, y: image[:, round(400 - 10 * x), round(400 - 10 * y)]  # noqa: E731
+    torch.testing.assert_close(at(20.0, 4.0 - 0.05), colour, atol=0.1, rtol=0)
+    torch.testing.assert_close(at(10.0, 2.0), colour, atol=0.1, rtol=0)
+    torch.testing.assert_close(at(10.0, 0.0), torch.tensor(OUTLINE), atol=0.1, rtol=0)
+    torch.testing.assert_close(at(10.0, -2.0), torch.tensor(EMPTY), atol=0.1, rtol=0)

@@ -34,7 +34,7 @@ def bare_town(things: Sequence[Thing] = (), standing: Sequence[StandingUser] = (
     )
     # What voxels need of a town; its roads and shapes stay out.
     town = object.__new__(Town)
-    world = World("town", 0, (floor, *things), Sky((0.0, 0.0, 1.0)), torch.zeros(1, 3))
+    world = World("town", 0, (floor, *things), Sky((0.0, 0.0, 1.0)), torch.zeros(1, 3), exposure=1.3)
     for name, value in {
         "seed": 0,
         "ground": ground,

@@ -41,7 +41,7 @@ def of_world(world: World) -> str:
 
 
 def of_town(town: Town) -> str:
-    digest = hashlib.sha256(town.roads.net_xml + town.roads.opendrive() + repr(town.closures).encode())
+    digest = hashlib.sha256(town.roads.net_xml + town.roads.opendrive() + repr(town.closed_lanes).encode())
     for raster in (town.ground.labels, town.ground.raised, town.ground.paint):
         digest.update(raster.numpy().tobytes())
     for user in town.standing:

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("shapely", reason="towns need the extra `synth`")
 
+from worldloom.synth.traffic.body import Body, pull
 from worldloom.synth.traffic.ego import (
     EGO_CENTRE,
     EGO_EXTENT,
@@ -21,7 +22,6 @@ from worldloom.synth.traffic.ego import (
     ego_footprint,
     ego_from_body,
 )
-from worldloom.synth.traffic.motion import Body, pull
 
 
 def test_an_arc_is_driven_exactly() -> None:

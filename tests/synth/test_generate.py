@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def die_once(folder: Path, tell: Callable[[float, str], None], number: int) -> N
     square(folder, tell, number)
 
 
+def die_untidily(folder: Path, tell: Callable[[float, str], None], number: int) -> None:
+    """As one that is killed while SUMO runs in a temporary folder."""
+    (Path(tempfile.mkdtemp(prefix="worldloom_sumo_")) / "net.xml").write_text("a network")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def fill_disk(folder: Path, tell: Callable[[float, str], None], number: int) -> None:
     raise OSError(errno.ENOSPC, "No space left on device", str(folder / f"{number}.txt"))
 
@@ -48,6 +55,16 @@ def jobs(make=square) -> list[Job]:
 def digest(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in files)).hexdigest()
+
+
+def test_killed_workers_leave_no_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch, folder = tmp_path / "scratch", tmp_path / "run"
+    scratch.mkdir()
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    with pytest.raises(ChildProcessError, match="SIGKILL"):
+        list(generate(jobs(die_untidily), folder, 2))
+    assert not list(scratch.iterdir())
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 9])

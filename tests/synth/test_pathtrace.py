@@ -9,7 +9,9 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, compose, intrinsics, look_at
 from worldloom.synth.cast import Caster
+from worldloom.synth.light.lights import sky_table
 from worldloom.synth.light.pathtrace import path_trace
+from worldloom.synth.light.transport import SUN_RADIUS
 from worldloom.synth.shapes import box, ellipsoid, slab
 from worldloom.synth.skies.sky import Sky
 from worldloom.synth.views import PanoramaView
@@ -69,6 +71,39 @@ def test_cosine_law_of_the_sun(elevation: float):
     radiance = path_trace(Caster(world(sky, ground)), down(), spp=4)
     expected = torch.tensor([0.8 * 3, 0.5 * 2, 0.2 * 1]) * math.sin(e) / math.pi
     torch.testing.assert_close(radiance.mean((1, 2)), expected, rtol=2e-3, atol=0)
+
+
+def test_penumbra_of_an_evenly_bright_disc():
+    """Half a radius of the sun into an edge's shadow, the segment that is seen is (pi / 3 - sqrt(3) / 4) / pi of it."""
+    sky = replace(NIGHT, sun=(3.0, 3.0, 3.0))
+    ground = Thing("ground", "floor", (plane(Material("m", (0.6, 0.6, 0.6), roughness=1.0)),))
+    above = 50.0
+    edge = 0.5 * math.tan(SUN_RADIUS) * above
+    roof = Thing("roof", "roof", (slab((-40, -40, above), (edge, 40, above + 1), Material("b", DARK, roughness=1.0)),))
+    camera = down(size=(96, 96), fov=1e-4)
+    radiance = path_trace(Caster(world(sky, ground, roof)), camera, spp=16, max_bounces=1, denoise=False)
+    share = radiance.mean().item() / (0.6 * 3.0 / math.pi)
+    assert share == pytest.approx((math.pi / 3 - math.sqrt(3) / 4) / math.pi, abs=0.01)
+
+
+class GlowingSky(Sky):
+    """Radiance 10 exp(k (cos - 1)) about a direction, and no sun."""
+
+    k = 40.0
+
+    def radiance(self, directions: torch.Tensor) -> torch.Tensor:
+        cosine = directions @ directions.new_tensor(self.towards_sun)
+        return (10 * torch.exp(self.k * (cosine - 1)))[:, None].expand(-1, 3).float()
+
+
+def test_light_of_an_uneven_sky_counts_once():
+    """E = 10 (2 pi / k) (1 - 1 / k) cos, whether rays to the sky or bounces find its glow."""
+    sky = GlowingSky((0.6, 0.0, 0.8), DARK)
+    assert sky_table(sky).contrast > 12  # else it gets no rays of its own
+    ground = Thing("ground", "floor", (plane(Material("m", (0.5, 0.5, 0.5), roughness=1.0)),))
+    radiance = path_trace(Caster(world(sky, ground)), down(), spp=256, denoise=False)
+    E = 10 * 2 * math.pi / sky.k * (1 - 1 / sky.k) * 0.8
+    assert radiance.mean().item() == pytest.approx(0.5 * E / math.pi, rel=0.02)
 
 
 def test_sun_has_a_shadow_on_the_far_side():

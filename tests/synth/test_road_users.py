@@ -224,6 +224,16 @@ def test_panes_look_away_from_their_vehicle() -> None:
         assert float(front.vertices[:, 0].mean()) * y > 0
 
 
+def test_chevrons_point_to_the_open_lane_on_both_faces() -> None:
+    """Boards meet the traffic with their front, and what is closed is on its right: the way on is at -y."""
+    parts = make_road_user("barrier", 5).parts
+    red = torch.cat([part.vertices for part in parts if part.material.name == "reflector, red"])
+    for side in (1, -1):
+        points = red[red[:, 0] * side > 0]
+        tips = (points[:, 2] - 0.95).abs() < 0.05
+        assert points[tips, 1].mean() < points[~tips, 1].mean() - 0.1
+
+
 def test_categories_are_nuscenes_own() -> None:
     names = {nuscenes_category(kind, variant) for kind, variant in ALL}
     assert names <= set(CATEGORIES)

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,10 +16,11 @@ import shapely
 
 from tests.synth.digests import of_state
 from worldloom.errors import InputError
+from worldloom.synth.towns.street_shapes import stations
 from worldloom.synth.towns.town import Town
 from worldloom.synth.traffic.counterfactuals import NEAR, Counterfactual, branches, counterfactuals
 from worldloom.synth.traffic.drive import drive_town
-from worldloom.synth.traffic.ego import Action, Waypoint, drive_on, ego_footprint, ego_from_body
+from worldloom.synth.traffic.ego import Action, Ego, Waypoint, drive_on, ego_footprint, ego_from_body
 from worldloom.synth.traffic.footprints import corners
 from worldloom.synth.traffic.live_traffic import LiveTraffic
 from worldloom.synth.traffic.pilots import Pilot
@@ -104,6 +106,24 @@ def test_others_wait_behind_an_ego_that_stands(simulator: Simulator) -> None:
         assert not state.collisions
     assert state.ego.speed == 0
     assert state.progress > 0
+
+
+def test_the_way_ahead_from_the_open_end_of_a_closed_lane(
+    small_town: Town, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Works close a lane from junction to junction, but one can drive on it as far as them; the way on is beside it."""
+    lanes = [lane for lane in map(small_town.roads.lanes.get, small_town.closed_lanes) if lane and lane.use == "drive"]
+    assert lanes
+    for lane in lanes:
+        (at,), (direction,) = stations(lane.centre, np.array([5.0]))
+        ego = Ego(*at.tolist(), math.atan2(direction[1], direction[0]), 5.0)
+        monkeypatch.setattr(simulator, "_egos", [*simulator._egos[:-1], ego])
+        place = simulator.paths.place(ego.x, ego.y, ego.yaw)
+        assert place is not None
+        assert (place.lane.edge, abs(place.lane.index - lane.index), place.connection) == (lane.edge, 1, None)
+        way = simulator.way_ahead(40.0)
+        assert way.lengths[-1] > 38
+        assert math.dist(way.points[0], at) < lane.width + 1
 
 
 def test_a_killed_child_is_one_clear_error_and_a_fresh_start(simulator: Simulator) -> None:

@@ -6,15 +6,20 @@ import numpy as np
 import pytest
 import shapely
 import torch
+from shapely import affinity
 
 from worldloom.errors import InputError
 from worldloom.geometry import invert
 from worldloom.synth.road_users.catalogue import nuscenes_category, road_user_extent
+from worldloom.synth.skies.sky import clear_sky, overcast_sky
 from worldloom.synth.towns.ground import DRIVEABLE, KERB, OTHER_FLAT, PAINTS, SIDEWALK, TERRAIN
 from worldloom.synth.towns.lane_paint import make_paint_style, paint_lanes, stop_line_of
-from worldloom.synth.towns.street_shapes import line_length, stations
-from worldloom.synth.towns.town import Town, make_town
+from worldloom.synth.towns.placements import Spot
+from worldloom.synth.towns.roads import make_roads
+from worldloom.synth.towns.street_shapes import line_length, make_street_shapes, stations
+from worldloom.synth.towns.town import Town, make_town, town_sky
 from worldloom.synth.towns.town_files import map_size, save_town, town_polygons
+from worldloom.synth.towns.work_zones import make_work_zones
 from worldloom.synth.world import SEMANTICS
 
 pytest.importorskip("sumo")
@@ -42,6 +47,12 @@ def _outline(user) -> shapely.Polygon:
     corners = np.array([[x * length / 2, y * width / 2] for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
     frame = user.world_from_user.double().numpy()
     return shapely.Polygon(corners @ frame[:2, :2].T + frame[:2, 3])
+
+
+def _spot_outline(spot: Spot) -> shapely.Polygon:
+    length, width, _ = road_user_extent(spot.kind, spot.variant)
+    outline = shapely.box(-length / 2, -width / 2, length / 2, width / 2)
+    return affinity.translate(affinity.rotate(outline, spot.yaw, (0, 0), use_radians=True), *spot.xy)
 
 
 def test_lanes_lie_on_their_ground(town: Town):
@@ -166,27 +177,77 @@ def test_standing_users_stand_on_the_slope(town: Town):
         assert torch.allclose(frame[:3, 2], normal, atol=1e-4)
 
 
-def test_work_zones_block_the_lanes_they_say(town: Town):
+def test_work_zones_close_the_lanes_they_block(town: Town):
     assert {user.kind for user in town.work_zones} >= {"traffic_cone", "barrier", "pedestrian"}
     workers = [u for u in town.work_zones if u.kind == "pedestrian"]
     assert all(nuscenes_category("pedestrian", u.variant).endswith("construction_worker") for u in workers)
     outlines = [_outline(user) for user in town.work_zones]
-    blocked = []
+    blocked = set()
     for lane in town.roads.lanes.values():
-        if lane.use not in ("drive", "bike"):
-            continue
-        scale = line_length(lane.centre) / lane.length
-        closed = [(c.start, c.end) for c in town.closures if c.lane_id == lane.id]
-        for outline in outlines:
-            # Whoever reaches 0.6 m into a lane's middle stands in a part of it that is closed.
+        if lane.use in ("drive", "bike"):
             line = shapely.LineString(lane.centre)
-            if line.distance(outline) < lane.width / 2 - 0.6:
-                at = line.project(outline.centroid) / scale
-                assert any(start <= at <= end for start, end in closed)
-                blocked.append(lane.id)
-    assert set(blocked) >= {c.lane_id for c in town.closures if town.roads.lanes[c.lane_id].use == "drive"}
-    for closure in town.closures:
-        assert 0 < closure.start < closure.end < town.roads.lanes[closure.lane_id].length
+            # Whoever reaches 0.6 m beyond a lane's edge blocks it.
+            if any(line.distance(outline) < lane.width / 2 - 0.6 for outline in outlines):
+                blocked.add(lane.id)
+    assert blocked == {lane for lane in town.closed_lanes if lane in blocked or town.roads.lanes[lane].use == "drive"}
+
+
+def test_work_zones_face_the_traffic(town: Town):
+    """Cones push traffic away from the kerb, and barriers meet it with their front or line its way on its right."""
+    lanes = [lane for lane in town.roads.lanes.values() if lane.use in ("drive", "park")]
+    lines = [shapely.LineString(lane.centre) for lane in lanes]
+    kinds = {kind: [user for user in town.work_zones if user.kind == kind] for kind in ("barrier", "traffic_cone")}
+    for user in kinds["barrier"]:
+        at = shapely.Point(user.world_from_user[:2, 3].tolist())
+        i = int(np.argmin([line.distance(at) for line in lines]))
+        (_,), (along,) = stations(lanes[i].centre, np.array([lines[i].project(at)]))
+        front = user.world_from_user[:2, 0].double().numpy()
+        assert max(-(front @ along), front @ [-along[1], along[0]]) > 0.95
+    xy = [shapely.Point(user.world_from_user[:2, 3].tolist()) for user in kinds["traffic_cone"][:6]]  # one taper
+    lane = lanes[int(np.argmin([line.distance(xy[0]) for line in lines]))]
+    line = shapely.LineString(lane.centre)
+    assert np.all(np.diff([line.project(at) for at in xy]) > 0)
+    kerb = town.shapes.sidewalk.union(town.shapes.verge)
+    assert np.all(np.diff([kerb.distance(at) for at in xy[:4]]) > 0)  # the last may be nearer to one across
+
+
+def test_heaps_of_road_works_are_in_the_town(town: Town):
+    works = make_work_zones(town.roads, town.shapes.carriageway, town.lots.car_parks, town.seed)
+    assert works.heaps
+    mounds = torch.stack([thing.world_from_thing[:2, 3] for thing in town.things if thing.name == "mound"])
+    for heap in works.heaps:
+        assert (mounds - torch.tensor(heap.xy)).norm(dim=-1).min() < 0.01
+
+
+def test_nobody_parks_in_road_works_or_in_the_mouth_of_a_driveway(town: Town):
+    works = [_outline(user) for user in town.work_zones]
+    parked = [_outline(user) for user in town.parked]
+    assert min(shapely.distance(outline, works).min() for outline in parked) > 0.8
+    kerbside = [outline for outline in parked if not town.lots.car_parks.contains(outline.centroid)]
+    assert kerbside
+    assert not any(town.lots.car_parks.intersects(outline) for outline in kerbside)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_work_zones_lie_on_the_carriageway_and_leave_driveways_open(seed: int):
+    roads = make_roads(seed, size=240)
+    road = make_street_shapes(roads).carriageway
+    works = make_work_zones(roads, road, shapely.Polygon(), seed)
+    assert works.heaps
+    heaps = []
+    for heap in works.heaps:
+        (part,) = heap.thing.parts
+        seen = part.vertices[part.faces.unique().long(), :2].numpy()
+        turned = affinity.rotate(shapely.MultiPoint(seen), heap.yaw, (0, 0), use_radians=True)
+        heaps.append(affinity.translate(turned.convex_hull, *heap.xy))
+    for outline in [*map(_spot_outline, works.spots), *heaps, *(patch.area for patch in works.patches)]:
+        assert outline.difference(road).area <= 0.05 * outline.area
+    # A driveway into the middle of each zone; the zones move.
+    mouths = shapely.union_all([shapely.Point(heap.xy).buffer(2.9) for heap in works.heaps])
+    moved = make_work_zones(roads, road, mouths, seed)
+    assert moved.spots
+    for outline in [*map(_spot_outline, moved.spots), *(patch.area for patch in moved.patches)]:
+        assert outline.distance(mouths) > 2.0
 
 
 def test_stop_lines_lie_across_the_end_of_their_lane(town: Town):
@@ -222,6 +283,26 @@ def test_world_is_ready_for_rays(town: Town):
     assert torch.allclose(
         world.stands[:, 2].double() - town.ground.height(eyes), torch.tensor(1.65).double(), atol=1e-3
     )
+
+
+def test_towns_have_days_of_their_own(town: Town):
+    skies = [town_sky(seed) for seed in range(24)]
+    assert skies == [town_sky(seed) for seed in range(24)]
+    suns = torch.tensor([sky.towards_sun for sky in skies], dtype=torch.float64)
+    height = suns[:, 2].asin().rad2deg()
+    assert 19.9 < height.min() < 30
+    assert 50 < height.max() < 65.1
+    assert len({(x > 0, y > 0) for x, y, _ in suns.tolist()}) == 4
+    assert town.world().sky == town_sky(town.seed)
+
+
+def test_dark_days_are_exposed_longer_and_stay_darker(town: Town):
+    skies = clear_sky(0.9, 0.0), overcast_sky(0.8), overcast_sky(0.4)
+    exposures = [town.world(sky).exposure for sky in skies]
+    assert exposures[0] < exposures[1] < exposures[2] < 8
+    assert exposures[2] < 2 * exposures[1]  # of half the light
+    for seed in range(8):
+        assert 1.2 < town.world(town_sky(seed)).exposure < 6
 
 
 def test_map_can_be_saved(town: Town, tmp_path):

@@ -60,7 +60,7 @@ def test_all_kinds_are_there(small_town: Town) -> None:
 
 
 def test_nobody_drives_on_closed_lanes_and_most_move(small_town: Town) -> None:
-    closed = {closure.lane_id for closure in small_town.closures}
+    closed = set(small_town.closed_lanes)
     assert closed
     standing = seen = 0
     with LiveTraffic(small_town, 4) as live:

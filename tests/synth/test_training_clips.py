@@ -16,6 +16,7 @@ from worldloom.geometry import OCC3D_CLASSES
 from worldloom.geometry.io.clip import load_clip
 from worldloom.synth.dataset import training_clips
 from worldloom.synth.dataset.clips import DrivingClip, load_driving_clip, save_driving_clip
+from worldloom.synth.dataset.traffic_log import LOG
 from worldloom.synth.dataset.training_clips import RISKY, TownClips, scene_clips, write_clips, write_town_clips
 from worldloom.synth.towns.town import Town
 from worldloom.synth.traffic.counterfactuals import MANOEUVRES
@@ -105,15 +106,16 @@ def test_an_interrupted_town_goes_on_to_the_same_bytes(
     small_town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_clips, "make_town", lambda seed, size: small_town)
-    plan = TownClips(0, num_scenes=2, seconds=0.5)
+    plan = TownClips(0, num_scenes=2, seconds=0.5, log_seconds=1.0)
     write_town_clips(tmp_path, lambda *_: None, plan)
     folder = tmp_path / "town-0000"
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert set(first) == {"clips.json", "scene-00.npz", "scene-01.npz"}
+    assert set(first) == {"clips.json", "scene-00.npz", "scene-01.npz", LOG}
     listed = json.loads(first["clips.json"])["clips"]
     assert listed["scene-00.npz"]["frames"] == 2
     (folder / "clips.json").unlink()
     (folder / "scene-00.npz").unlink()
+    (folder / LOG).unlink()
     kept = (folder / "scene-01.npz").stat().st_mtime_ns
     write_town_clips(tmp_path, lambda *_: None, plan)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
@@ -123,7 +125,13 @@ def test_an_interrupted_town_goes_on_to_the_same_bytes(
 
 def test_hostile_input(tmp_path: Path) -> None:
     hostile: list[dict[str, Any]] = [
-        *({"num_scenes": 0}, {"num_alternatives": -1}, {"num_alternatives": 13}),
+        *(
+            {"num_scenes": 0},
+            {"num_scenes": -1, "log_seconds": 1.0},
+            {"log_seconds": -1.0},
+            {"num_alternatives": -1},
+            {"num_alternatives": 13},
+        ),
         *({"seconds": 0.0}, {"seconds": math.inf}, {"num_workers": 0}),
     ]
     for bad in hostile:

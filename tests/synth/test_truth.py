@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, look_at, rotz
+from worldloom.geometry.io import image_size
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.exposure import develop
+from worldloom.synth.light.pathtrace import Look, look, path_trace
+from worldloom.synth.scene_files import SceneOptions, write_world
 from worldloom.synth.shapes import box, ellipsoid, slab
 from worldloom.synth.skies.sky import Sky
 from worldloom.synth.truth import render_truth
@@ -177,6 +181,37 @@ def test_large_pictures_gather_light_coarsely_but_alike(monkeypatch: pytest.Monk
     coarse = render_truth(Caster(world(*things)), view, paths=64)
     assert torch.equal(fine.distance, coarse.distance)
     assert (fine.rgb - coarse.rgb).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize(("shared", "step"), [(False, 1), (True, 2)])
+def test_light_is_gathered_in_the_middle_of_the_pixels_that_share_it(
+    shared: bool, step: int, monkeypatch: pytest.MonkeyPatch
+):
+    looks = []
+
+    def noted(caster: Caster, view: View, u: torch.Tensor, v: torch.Tensor, textures: bool = True) -> Look:
+        looks.append(set(zip(u.tolist(), v.tolist(), strict=True)))
+        return look(caster, view, u, v, textures)
+
+    monkeypatch.setattr("worldloom.synth.truth.look", noted)
+    render_truth(Caster(world(ball((3.0, 0.0, 0.0), 1.0))), PanoramaView(torch.zeros(3), 4), 0, 1, shared_light=shared)
+    rows, columns = (torch.arange(n // step) * step + step / 2 for n in (4, 8))
+    assert looks[1] == {(u, v) for u in columns.tolist() for v in rows.tolist()}
+
+
+def test_pictures_of_traced_paths_gather_no_other_light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    caster = Caster(world(Thing("floor", "floor", (slab((-5, -5, -1.1), (5, 5, -1), GREY),))))
+    view = PanoramaView(torch.zeros(3), 16)
+    quick, radiance = render_truth(caster, view, 3), path_trace(caster, view, 4, 3)
+    monkeypatch.setattr("worldloom.synth.truth._gathered", None)
+    traced = render_truth(caster, view, 3, radiance=radiance)
+    assert torch.equal(traced.rgb, develop(radiance, caster.world.exposure))
+    assert torch.equal(traced.distance, quick.distance)
+    assert torch.equal(traced.albedo, quick.albedo)
+    monkeypatch.setattr("worldloom.synth.scene_files.make_world", lambda kind, seed: caster.world)
+    options = SceneOptions(16, 1, 0, samples=4, mesh=False)
+    write_world(tmp_path, lambda share, doing: None, "room", 0, options)
+    assert image_size(tmp_path / "room-000000/panoramas/000.png") == (16, 32)
 
 
 def test_worlds_of_nothing_and_bad_input():

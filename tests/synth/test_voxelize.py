@@ -129,6 +129,13 @@ def test_cars_are_solid_and_their_clouds_know_their_sides() -> None:
     assert not cloud.towards(torch.tensor([[0.0, 60.0, 1.0]]), 50.0).any()
 
 
+def test_pictures_are_exposed_and_lit_as_their_town_is() -> None:
+    town = bare_town([block((1.0, 1.0, 1.0), (3.0, 0.0, 0.5))], [StandingUser("car", 0, pose(9.0), (4.0, 1.8, 1.5))])
+    own, seen = town.world(), Voxelizer(town).caster.world
+    assert seen.exposure == own.exposure != 1.0
+    assert (seen.sky, seen.seed, len(seen.things)) == (own.sky, own.seed, len(own.things) + 1)
+
+
 def test_sensed_labels_lack_what_no_beam_reached() -> None:
     house = block((6.0, 6.0, 5.0), (6.0, 10.1, 2.5))
     hidden = block((1.0, 1.0, 1.0), (6.0, 18.0, 0.5), "bush")

@@ -142,14 +142,22 @@ synth = typer.Typer(
     cls=_Kinds, help="Make procedural worlds with exact truth.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(synth, name="synth")
-Workers = Annotated[int | None, typer.Option(help="Processes; any number makes the same bytes. Default: one a core.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes; any number makes the same bytes. Default: one a core, at most one for each 4 GB of memory."
+    ),
+]
 
 
 @synth.command()
 def town(
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the first town and of all drives.")] = 0,
-    minutes: Annotated[float, typer.Option(help="Minutes of driving, rounded up to whole scenes of 20 s.")] = 2.0,
+    minutes: Annotated[
+        float,
+        typer.Option(help="Minutes of driving, rounded up to whole scenes of 20 s: about 150 CPU-seconds for each."),
+    ] = 2.0,
     lidar: Annotated[bool, typer.Option(help="Write LiDAR sweeps with a label for each point.")] = True,
     cameras: Annotated[bool, typer.Option(help="Write pictures of six cameras, the slowest part.")] = True,
     camera_width: Annotated[int, typer.Option(help="Columns of a camera's picture; 16:9.")] = 400,
@@ -187,7 +195,10 @@ def _scene_verb(kind: str, what: str) -> None:
         width: Annotated[int, typer.Option(help="Columns of a view; it has three quarters as many rows.")] = 512,
         fov: Annotated[float, typer.Option(help="Horizontal field of view in degrees.")] = 75.0,
         samples: Annotated[
-            int, typer.Option(help="Light paths a pixel; 0 is direct light with ambient occlusion, which is fast.")
+            int,
+            typer.Option(
+                help="Light paths a pixel; 0 is fast: the sun exactly, and a few smoothed paths for other light."
+            ),
         ] = 0,
         mesh: Annotated[bool, typer.Option(help="Write scene.glb, the mesh with its textures.")] = True,
         num_workers: Workers = None,
@@ -229,12 +240,17 @@ def clips(
     alternatives: Annotated[
         int, typer.Option(help="Of each drive: the same world under other actions of the ego, half of them risky.")
     ] = 1,
+    log_seconds: Annotated[
+        float, typer.Option(help="Also everybody's traffic in each town for so long, without labels: cheap, and rich.")
+    ] = 300.0,
     num_workers: Workers = None,
 ) -> None:
     """Drives through many towns as small files to train on: labels, masks, boxes, path and risk."""
     from worldloom.apps.train import make_clips
 
-    make_clips(out, seeds=seeds, scenes=scenes, alternatives=alternatives, num_workers=num_workers)
+    make_clips(
+        out, seeds=seeds, scenes=scenes, alternatives=alternatives, log_seconds=log_seconds, num_workers=num_workers
+    )
     after = f"worldloom train tokenizer --data {shlex.quote(str(out))} --out MODEL"
     typer.echo(f"{out} is ready; train with: {after}")
 

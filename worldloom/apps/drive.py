@@ -25,7 +25,7 @@ from worldloom.geometry.io.npz import save_npz
 from worldloom.geometry.manoeuvres import MANOEUVRES, manoeuvre_path
 from worldloom.occupancy.forecast import copy_last, copy_warp
 from worldloom.occupancy.future_path import FuturePath, first_off_log, lay_path
-from worldloom.occupancy.metrics import score_forecast
+from worldloom.occupancy.metrics import follow, measured_path, score_forecast
 from worldloom.occupancy.metrics.semantic import Mask
 from worldloom.occupancy.world_model import WorldModel
 from worldloom.ops import weights_path
@@ -40,6 +40,7 @@ COPY_WARP = "copy-warp"
 MODES = ("forward", "policy", "joint", "video")
 MAX_FUTURES = 64
 RISK = "risk.json"
+FOLLOWED = "followed.json"
 
 
 @dataclass(frozen=True)
@@ -147,11 +148,12 @@ def make_drive(
         run.report(
             {
                 "method": asked.model,
-                **(json.loads((run.folder / RISK).read_text()) if (run.folder / RISK).exists() else {}),
+                **_told(run.folder / RISK),
                 "path": {
                     "command": path if path in NAMED else Path(path).name,
                     "laid": job.future.laid,
                     "metres": round(_length(job), 3),
+                    **_told(run.folder / FOLLOWED),
                 },
                 "past": _summary(job.past),
                 "future": _summary(future),
@@ -285,10 +287,29 @@ def _draw(job: _Job, future: Occupancy, folder: Path) -> None:
     )
     clip = replace(clip, labels=torch.where(clip.observed, clip.labels, FREE))  # what the forecast saw of the past
     num_past, fps = len(job.past), 1 / clip.dt
-    save_video(folder / "birdseye.mp4", birdseye_film(clip, num_past), fps)
+    recovered = _recovered(clip[num_past - 1 :], folder)
+    save_video(folder / "birdseye.mp4", birdseye_film(clip, num_past, recovered=recovered), fps)
     film = perspective_film(clip, num_past, per_step=PICTURES_PER_FRAME)
     save_video(folder / "perspective.mp4", film, PICTURES_PER_FRAME * fps)
-    save_image(folder / "preview.png", drive_sheet(clip, num_past))
+    save_image(folder / "preview.png", drive_sheet(clip, num_past, recovered=recovered))
+
+
+def _recovered(future: Occupancy, folder: Path) -> EgoPath | None:
+    """The path that the voxels from now on tell, where they tell enough of it, and in FOLLOWED how it fits."""
+    found = measured_path(future)
+    share = round(float(found.measured.double().mean()), 4)
+    world_from_now = future.world_from_ego[0].double()
+    path = EgoPath(world_from_now @ found.path.world_from_ego, future.dt) if found.headline else None
+    fits = None if path is None else follow(path, EgoPath(future.world_from_ego.double(), future.dt))
+    facts = {"recovered": {"steps_measured": share, "ade_metres": None if fits is None else round(fits.ade, 3)}}
+    with atomic_path(folder / FOLLOWED) as temporary:
+        temporary.write_text(json.dumps(facts, indent=2) + "\n")
+    return path
+
+
+def _told(path: Path) -> dict:
+    """What an earlier stage wrote down, if it did."""
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _metrics(job: _Job, asked: _Asked, future: Occupancy) -> tuple[dict | None, str]:

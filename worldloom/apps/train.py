@@ -23,6 +23,7 @@ from worldloom.occupancy.training.train_prior import PriorTraining, train_prior
 from worldloom.occupancy.training.train_static import StaticTraining, train_static
 from worldloom.occupancy.training.train_traffic import TrafficTraining, train_traffic
 from worldloom.ops import save_weights, weights_path
+from worldloom.synth.dataset.traffic_log import LOG
 
 _LIMITS = (
     "Trained on procedural towns alone; on recordings of real streets it has not been measured. "
@@ -48,8 +49,8 @@ PRESETS = {
         StaticTraining(Schedule(3600, learning_rate=8e-4, check_every=500, ema=0.998), crops=1),
         CodePriorConfig(),
         PriorTraining(Schedule(2000, learning_rate=2e-3, check_every=500, ema=0.995)),
-        TrafficConfig(blocks=4, max_users=24),
-        TrafficTraining(Schedule(1200, learning_rate=8e-4, check_every=300, ema=0.995), batch=8),
+        TrafficConfig(width=128, blocks=4, max_users=24, map_width=64),
+        TrafficTraining(Schedule(2400, learning_rate=1e-3, check_every=500, ema=0.998)),
     ),
     "base": Preset(
         StaticTokenizerConfig((128, 256, 512, 768), encoder_blocks=2, decoder_blocks=3),
@@ -112,18 +113,24 @@ def train_part(
     def tell(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    model, config, schedule = _trained(part, PRESETS[preset], (learned, tested), out, steps, tell)
+    logs = _logs_beside(data, checked) if part == "worldmodel" else []
+    model, config, schedule = _trained(part, PRESETS[preset], (learned, tested, logs), out, steps, tell)
     argv = ["worldloom", "train", part, "--data", str(data), "--preset", preset, "--out", str(out)]
     argv += ["--validation", str(validation)] if validation else []
     argv += ["--steps", str(steps)] if steps else []
     digest = hashlib.sha256()
-    for file in learned:
+    for file in [*learned, *logs]:
         digest.update(file.read_bytes())
+    data_line = f"{len(clips)} clips, {len(logs)} logs of traffic, sha256 {digest.hexdigest()[:16]}"
     card = training_card(
-        f"worldloom {part}, {preset}", PARTS[part].what, f"{len(clips)} clips, sha256 {digest.hexdigest()[:16]}",
-        shlex.join(argv), run_folder(out, part), {**asdict(config), "parameters": _size(model), "seed": schedule.seed},
+        f"worldloom {part}, {preset}",
+        PARTS[part].what,
+        data_line,
+        shlex.join(argv),
+        run_folder(out, part),
+        {**asdict(config), "parameters": _size(model), "seed": schedule.seed},
         _LIMITS,
-    )  # fmt: skip
+    )
     save_weights(out / PARTS[part].folder, model.bfloat16(), config, card)  # half the size; loaders widen them
     return out / PARTS[part].folder
 
@@ -136,22 +143,23 @@ def run_folder(out: Path, part: str) -> Path:
 def _trained(
     part: str,
     preset: Preset,
-    files: tuple[list[Path], list[Path]],
+    files: tuple[list[Path], list[Path], list[Path]],
     out: Path,
     steps: int | None,
     tell: Callable[[str], None],
 ) -> tuple[nn.Module, StaticTokenizerConfig | CodePriorConfig | TrafficConfig, Schedule]:
+    learned, checked, logs = files
     run = run_folder(out, part)
     if part == "tokenizer":
         training = replace(preset.static_training, schedule=_shortened(preset.static_training.schedule, steps))
-        return train_static(*files, run, preset.static, training, tell), preset.static, training.schedule
+        return train_static(learned, checked, run, preset.static, training, tell), preset.static, training.schedule
     if part == "prior":
         training = replace(preset.prior_training, schedule=_shortened(preset.prior_training.schedule, steps))
         static = Tokenizer.from_pretrained(out).static
         config = replace(preset.prior, coarse=static.config.coarse, fine=static.config.fine)
-        return train_prior(static, *files, run, config, training, tell), config, training.schedule
+        return train_prior(static, learned, checked, run, config, training, tell), config, training.schedule
     training = replace(preset.traffic_training, schedule=_shortened(preset.traffic_training.schedule, steps))
-    return train_traffic(*files, run, preset.traffic, training, tell), preset.traffic, training.schedule
+    return train_traffic(learned, checked, run, preset.traffic, training, tell, logs), preset.traffic, training.schedule
 
 
 def _split(data: Path, validation: Path | None) -> tuple[list[Path], list[Path]]:
@@ -164,6 +172,12 @@ def _split(data: Path, validation: Path | None) -> tuple[list[Path], list[Path]]
         raise InputError(f"{data}: expected clips of at least 2 towns (some to check with), got {len(towns)}")
     held = set(towns[9::10] or towns[-1:])
     return [clip for clip in clips if clip.parent not in held], [clip for clip in clips if clip.parent in held]
+
+
+def _logs_beside(data: Path, checked: list[Path]) -> list[Path]:
+    """Logs of traffic below a folder of clips, but for those of towns to check with."""
+    held = {clip.parent for clip in checked}
+    return sorted(log for log in data.rglob(LOG) if log.parent not in held)
 
 
 def _clips_of(folder: Path) -> list[Path]:
@@ -194,7 +208,9 @@ def _size(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def make_clips(out: Path, *, seeds: str, scenes: int, alternatives: int, num_workers: int | None) -> None:
+def make_clips(
+    out: Path, *, seeds: str, scenes: int, alternatives: int, log_seconds: float | int, num_workers: int | None
+) -> None:
     """Driving clips of the towns of seeds "first:end" below OUT; what is there already is not made again.
 
     Raises:
@@ -209,6 +225,7 @@ def make_clips(out: Path, *, seeds: str, scenes: int, alternatives: int, num_wor
     towns = range(int(first), int(end) if colon else int(first) + 1)
     if not towns:
         raise InputError(f"expected --seeds FIRST:END with FIRST before END, got {seeds!r}")
-    made = write_clips(towns, out, scenes, alternatives, num_workers=check_workers(num_workers))
+    workers = check_workers(num_workers)
+    made = write_clips(towns, out, scenes, alternatives, log_seconds=log_seconds, num_workers=workers)
     for number, path in enumerate(made):
         print(f"{path.parent.name} is made, {number + 1} of {len(towns)}", file=sys.stderr)

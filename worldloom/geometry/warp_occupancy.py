@@ -43,7 +43,8 @@ def warp_labels(
         raise ValueError(f"labels must end in the source grid's shape {grid_src.shape}, got {tuple(labels.shape)}")
     if not 0 <= fill <= 255:
         raise ValueError(f"fill must be 0..255, got {fill}")
-    batch = torch.broadcast_shapes(labels.shape[:-3], dst_from_src.shape[:-2])
+    # Not torch.broadcast_shapes, which imports sympy: half a second.
+    batch = torch.broadcast_tensors(labels[..., 0, 0, 0], dst_from_src[..., 0, 0])[0].shape
     frames = labels.expand(*batch, *grid_src.shape).reshape(-1, *grid_src.shape)
     src_from_dst = _voxel_from_voxel(dst_from_src, grid_src, grid_dst)
     src_from_dst = src_from_dst.expand(*batch, 3, 4).reshape(-1, 3, 4)

@@ -18,6 +18,7 @@ class StaticMap:
     labels: UInt8[Tensor, "x y z"]
     observed: Bool[Tensor, "x y z"]  # somebody looked
     known: Bool[Tensor, "x y z"]  # observed, or filled in by the model
+    settled: Bool[Tensor, "x y"]  # columns in which the model has said all that it will say
     grid: VoxelGrid
     world_from_grid: Float[Tensor, "4 4"]
 
@@ -28,7 +29,8 @@ class StaticMap:
         grid = lattice_grid(clip.grid, *box_around(clip.grid, invert(world_from_grid) @ clip.world_from_ego.double()))
         fused = fuse_clip(clip, world_from_grid, grid)
         observed = fused.observed()
-        return StaticMap(fused.labels, observed, observed, grid, world_from_grid)
+        nowhere = torch.zeros(grid.shape[:2], dtype=torch.bool)
+        return StaticMap(fused.labels, observed, observed, nowhere, grid, world_from_grid)
 
     def over(self, low: Float[Tensor, " 3"], high: Float[Tensor, " 3"]) -> "StaticMap":
         """The map grown to hold a box of its own frame too."""
@@ -38,8 +40,8 @@ class StaticMap:
         place = self.place_of(self.grid, grid)
 
         def grown(values: Tensor, fill: int) -> Tensor:
-            out = values.new_full(grid.shape, fill)
-            out[place] = values
+            out = values.new_full(grid.shape[: values.ndim], fill)
+            out[place[: values.ndim]] = values
             return out
 
         return replace(
@@ -47,6 +49,7 @@ class StaticMap:
             labels=grown(self.labels, FREE),
             observed=grown(self.observed, 0),
             known=grown(self.known, 0),
+            settled=grown(self.settled, 0),
             grid=grid,
         )
 
@@ -60,9 +63,24 @@ class StaticMap:
         return x, y, z
 
     def filled(self, part: VoxelGrid, labels: UInt8[Tensor, "x y z"], valid: Bool[Tensor, "x y z"]) -> "StaticMap":
-        """The map with the valid labels of a part of it put where nothing was known."""
+        """The map with the valid labels of a part of it put where nothing was known and nothing is settled."""
         place = self.place_of(part, self.grid)
         everywhere, known = self.labels.clone(), self.known.clone()
-        everywhere[place] = torch.where(valid & ~known[place], labels, everywhere[place])
-        known[place] |= valid
+        new = valid & ~known[place] & ~self.settled[place[:2]][..., None]
+        everywhere[place] = torch.where(new, labels, everywhere[place])
+        known[place] |= new
         return replace(self, labels=everywhere, known=known)
+
+    def settled_along(self, grid_from_ego: Float[Tensor, "t 4 4"], reach: float) -> "StaticMap":
+        """The map with all columns settled that are within `reach` metres of a pose, or beside and behind the last.
+
+        A model that is asked again and again about places that it has left would add a little every time.
+        """
+        origin, size = torch.tensor(self.grid.origin[:2], dtype=torch.float64), self.grid.voxel_size
+        sides = zip(self.grid.shape[:2], origin, strict=True)
+        x, y = ((torch.arange(n, dtype=torch.float64) + 0.5) * size + start for n, start in sides)
+        places = torch.stack(torch.meshgrid(x, y, indexing="ij"), -1)
+        ways = grid_from_ego[:, :2, 3]
+        near = torch.cdist(places.flatten(0, 1), ways).amin(1).unflatten(0, places.shape[:2])
+        ahead = ((places - ways[-1]) * grid_from_ego[-1, :2, 0]).sum(-1)
+        return replace(self, settled=self.settled | (near < reach) | ((ahead < 0) & (near < 2 * reach)))

@@ -60,8 +60,11 @@ class StaticLogits(NamedTuple):
     def labels(self, threshold: float = 0.5) -> UInt8[Tensor, "b x y z"]:
         """The most likely class where a voxel is likelier occupied than `threshold`."""
         likely = self.occupied.float().sigmoid() > threshold
-        symbols = torch.where(likely, self.semantic.argmax(1), len(STATIC))
-        return _LABEL[symbols.cpu()].permute(0, 2, 3, 1)
+        labels = torch.full(likely.shape, FREE, dtype=torch.uint8)
+        # Most voxels are free, and an argmax over them all would take longer than the network.
+        b, z, x, y = likely.nonzero(as_tuple=True)
+        labels[likely.cpu()] = _LABEL[self.semantic[b, :, z, x, y].argmax(1).cpu()]
+        return labels.permute(0, 2, 3, 1)
 
     def looked(self, threshold: float = 0.5) -> Bool[Tensor, "b x y z"]:
         """Where somebody would look: elsewhere the network was never told what is there."""
@@ -169,11 +172,15 @@ class _Encoder(nn.Module):
         self.stages = nn.ModuleList(_stage(width, width, config.encoder_blocks) for width in widths[1:])
 
     def forward(self, symbols: UInt8[Tensor, "b x y z"], path: Float[Tensor, "b x y"] | None = None) -> list[Tensor]:
-        dtype = self.stem.weight.dtype
-        kinds = torch.arange(UNKNOWN + 1, dtype=torch.uint8, device=symbols.device)
-        one_hot = (symbols[..., None] == kinds).flatten(3).to(dtype)
-        way = one_hot.new_zeros(*one_hot.shape[:3], 1) if path is None else path[..., None].to(dtype)
-        x = F.silu(self.stem(torch.cat([one_hot, way], 3).permute(0, 3, 1, 2)))
+        kinds = UNKNOWN + 1
+        columns = torch.zeros(
+            *symbols.shape[:3], NUM_LAYERS * kinds + 1, dtype=self.stem.weight.dtype, device=symbols.device
+        )
+        layers = kinds * torch.arange(NUM_LAYERS, device=symbols.device)
+        columns.scatter_(3, symbols.long() + layers, 1.0)
+        if path is not None:
+            columns[..., -1] = path
+        x = F.silu(self.stem(columns.permute(0, 3, 1, 2)))
         pyramid = [x]
         for down, stage in zip(self.down, self.stages, strict=True):
             x = stage(down(x))

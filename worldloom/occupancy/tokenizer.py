@@ -113,10 +113,10 @@ class Parts:
     keep: int  # channels of the coarse codes
     fine: bool
     digits: Digits
-    lists: tuple[Int64[np.ndarray, " n"] | None, ...]  # of each of LISTED: places in the volume
+    lists: tuple[Int64[np.ndarray, " _"] | None, ...]  # of each of LISTED: places in the volume
     detail: int
     users: tuple[User, ...]
-    strays: tuple[Int64[np.ndarray, " n"], ...]  # of each of MOVERS: voxels that no user explains, flat over the clip
+    strays: tuple[Int64[np.ndarray, " _"], ...]  # of each of MOVERS: voxels that no user explains, flat over the clip
 
 
 class Tokenizer:
@@ -401,7 +401,7 @@ def _worthiest(clip: Occupancy, ego: EgoPoses, detail: int, budget: float) -> tu
     return tuple(users[number] for number in sorted(kept))
 
 
-def _strays(clip: Occupancy, parts: Parts, budget: float) -> tuple[Int64[np.ndarray, " n"], ...]:
+def _strays(clip: Occupancy, parts: Parts, budget: float) -> tuple[Int64[np.ndarray, " _"], ...]:
     """Voxels of movers that no user covers, of as many classes as the budget allows; classes of few voxels first."""
     nothing = torch.zeros(parts.place.grid(parts.header.grid).shape)
     no = torch.zeros_like(nothing, dtype=torch.bool)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldloom.geometry.occupancy import MOVERS
+from worldloom.occupancy.danger import NUM_DANGERS, dangers
 from worldloom.occupancy.scene_state import HISTORY, PICTURE, PIXEL, TALL
 from worldloom.ops import Block, BlockConfig, FinalLayer, ScalarEmbedding, rotary_angles
 
@@ -48,6 +49,7 @@ class TrafficBatch(NamedTuple):
 
     labels: UInt8[Tensor, "b m"]  # of the ego anything
     sizes: Float[Tensor, "b m 3"]
+    middles: Float[Tensor, "b m 2"]  # of the sizes' boxes, in the users' own frames
     history: Float[Tensor, "b m h 3"]
     present: Bool[Tensor, "b m h"]  # all False in rows without a user
     ground: UInt8[Tensor, "b p q"]
@@ -78,6 +80,7 @@ class TrafficNet(nn.Module):
             Block(looking if i % 2 else block) for i in range(config.blocks)
         )  # every second block looks at the map
         self.out = FinalLayer(width, 3, width)
+        self.danger = nn.Sequential(nn.Linear(width + NUM_DANGERS, width), nn.SiLU(), nn.Linear(width, width))
         self.risk = FinalLayer(width, NUM_RISKS, width)
 
     def forward(
@@ -125,11 +128,15 @@ class TrafficNet(nn.Module):
             if between.cross is None:
                 x = between(swapped, swapped_cond, mask=among).transpose(1, 2)
             else:
-                context = tokens[:, None].expand(-1, HISTORY + f, -1, -1)
-                x = between(swapped, swapped_cond, mask=among, context=context).transpose(1, 2)
+                x = between(swapped, swapped_cond, mask=among, context=tokens[:, None]).transpose(1, 2)
         x, cond = x[:, :, HISTORY:], cond[:, :, HISTORY:]
         mean, spread = expected_motions(batch)
-        return mean + spread * self.out(x, cond).float(), self.risk(x[:, 0], cond[:, 0]).float()
+        guess = mean + spread * self.out(x, cond).float()
+        # What is given is believed, what is drawn is taken as it is guessed now.
+        believed = torch.where(level[..., None] == 0, motions, guess.detach())
+        danger = dangers(poses_from_motions(believed, origin), origin, batch.sizes, batch.middles, there, batch.ground)
+        of_ego = self.danger(torch.cat([x[:, 0], danger.to(x.dtype)], -1))
+        return guess, self.risk(of_ego, cond[:, 0]).float()
 
 
 class _Map(NamedTuple):

@@ -1,5 +1,6 @@
 """Transformer blocks: attention with rotary positions, adaLN-Zero conditioning per sample, frame or token."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldloom.ops.rotary import rotate
+
+_SHORT = 32 * 32  # pairs of tokens up to which torch's fused CPU kernel takes three to six times a plain product's time
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,22 @@ class Attention(nn.Module):
         x: Float[Tensor, "*batch l d"],
         angles: Float[Tensor, "*#batch l pairs"] | None = None,
         mask: Bool[Tensor, "*#batch l m"] | None = None,
-        context: Float[Tensor, "*batch m e"] | None = None,
+        context: Float[Tensor, "*#batch m e"] | None = None,
         context_angles: Float[Tensor, "*#batch m pairs"] | None = None,
     ) -> Float[Tensor, "*batch l d"]:
         """
         Args:
             angles: `rotary_angles` of the tokens; None leaves attention blind to order.
             mask: True where token l may look at token m; every row needs at least one True.
-            context: what to look at; the sequence itself where None.
+            context: what to look at; the sequence itself where None. One of shape (*batch, 1, m, e) beside tokens
+                (*batch, t, l, d) is shared by all t sequences; angles and masks are then not known.
             context_angles: of the context; not used without one.
         """
+        if context is not None and angles is None and mask is None and context.shape[-3:-2] == (1,) != x.shape[-3:-2]:
+            # One long sequence is looked at once: the context is not projected t times.
+            t = x.shape[-3]
+            flat = self(rearrange(x, "... t l d -> ... 1 (t l) d"), None, None, context, context_angles)
+            return rearrange(flat, "... 1 (t l) d -> ... t l d", t=t)
         if context is None:
             context, context_angles = x, angles
         q = rearrange(self.query(x), "... l (head c) -> ... head l c", c=self.head_width)
@@ -82,6 +91,11 @@ def _attend(
     mask: Bool[Tensor, "*#batch l m"] | None,
 ) -> Float[Tensor, "*batch head l c"]:
     """softmax(q k / sqrt(c)) v with all batch axes made one: beyond four axes torch leaves its fused kernels."""
+    if q.device.type == "cpu" and q.shape[-2] * k.shape[-2] <= _SHORT:
+        scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask.unsqueeze(-3), -math.inf)
+        return scores.softmax(-1, torch.promote_types(q.dtype, torch.float32)).to(v.dtype) @ v
     batch = q.shape[:-3]
     if mask is not None and mask.ndim > 2:
         mask = mask.expand(*batch, *mask.shape[-2:]).reshape(-1, 1, *mask.shape[-2:])
@@ -152,7 +166,7 @@ class Block(nn.Module):
         cond: Float[Tensor, "*#batch #l e"] | None = None,
         angles: Float[Tensor, "*#batch l pairs"] | None = None,
         mask: Bool[Tensor, "*#batch l l"] | None = None,
-        context: Float[Tensor, "*batch m f"] | None = None,
+        context: Float[Tensor, "*#batch m f"] | None = None,
         context_mask: Bool[Tensor, "*#batch l m"] | None = None,
     ) -> Float[Tensor, "*batch l d"]:
         """

@@ -15,6 +15,7 @@ RELIEF, DARKEST, BRIGHTEST = 0.09, 0.62, 1.12
 LOW, HIGH = 0.86, 1.0  # light at the bottom and at the top of the grid
 EGO_BOX = (-1.0, 3.1, -0.95, 0.95)  # rear, front, right, left of the ego's origin at its rear axle, metres
 EGO_COLOUR, OUTLINE = (1.0, 1.0, 1.0), (0.1, 0.1, 0.12)
+RECOVERED_COLOUR = (1.0, 0.9, 0.0)
 
 
 def render_bev(
@@ -23,6 +24,7 @@ def render_bev(
     size: tuple[int, int] | None = None,
     *,
     path: Float[Tensor, "l 2"] | None = None,
+    recovered: Float[Tensor, "m 2"] | None = None,
     ego: bool = True,
     observed: Bool[Tensor, "x y z"] | None = None,
     colours: Float[Tensor, "classes 3"] = OCC3D_COLOURS,
@@ -32,7 +34,8 @@ def render_bev(
 
     Args:
         size: (height, width) in pixels; four pixels for each voxel if not given. The grid fills the image.
-        path: points (x, y) in the ego frame to draw as a line, metres.
+        path: points (x, y) in the ego frame to draw as a line, metres: where the ego is to drive.
+        recovered: another line within it: where the world has moved as if it had driven.
         ego: draw the ego vehicle at the origin.
         observed: columns of which nothing was observed are dimmed.
     """
@@ -55,6 +58,10 @@ def render_bev(
         gap = _distance_to_line(places, path.to(places), reach=0.45 + pixel)
         image = _paint(image, gap - 0.45, EGO_COLOUR, pixel)
         image = _paint(image, gap - 0.25, OUTLINE, pixel)
+    if recovered is not None and len(recovered) > 1:
+        image = _paint(
+            image, _distance_to_line(places, recovered.to(places), 0.2 + pixel) - 0.2, RECOVERED_COLOUR, pixel
+        )
     if ego:
         rear, front, right, left = EGO_BOX
         image = _paint(image, _distance_to_box(places, (rear, front, right, left)) - 0.2, OUTLINE, pixel)

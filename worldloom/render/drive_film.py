@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldloom.geometry import Gaussians, Occupancy, interpolate_poses, invert, transform_gaussians
+from worldloom.geometry import EgoPath, Gaussians, Occupancy, interpolate_poses, invert, transform_gaussians
 from worldloom.geometry.occ3d_palette import OCC3D_COLOURS
-from worldloom.render.birdseye import EMPTY, render_bev
+from worldloom.render.birdseye import EMPTY, RECOVERED_COLOUR, render_bev
 from worldloom.render.caption import Rgb, caption, contact_sheet, legend
 from worldloom.render.ego_marks import ego_splats, ground_height, path_splats
 from worldloom.render.occupancy import SKY, chase_camera, gaussians_from_occupancy
@@ -39,24 +39,29 @@ def perspective_film(
         yield from views_from_behind(clip, num_past, i, size, per_step if i + 1 < len(clip) else 1)
 
 
-def birdseye_film(clip: Occupancy, num_past: int, height: int = 480) -> Iterator[Float[Tensor, "3 h w"]]:
+def birdseye_film(
+    clip: Occupancy, num_past: int, height: int = 480, recovered: EgoPath | None = None
+) -> Iterator[Float[Tensor, "3 h w"]]:
     """One map for each frame, the ego in its middle and driving up, with its whole path and a legend beside it.
 
     Args:
         clip: labels t x y z on Occ3D's classes, the past and then the future.
         num_past: frames of the past, at least one; the last of them is now.
         height: of the pictures in pixels; their width is 4/3 of it.
+        recovered: the path that the voxels tell (`measured_path`), in the world of the clip, drawn into the other.
     """
-    names = class_legend(clip, (height, height // 3))
+    names = class_legend(clip, (height, height // 3), recovered is not None)
     for i in range(len(clip)):
-        yield torch.cat([view_from_above(clip, num_past, i, height), names], dim=2)
+        yield torch.cat([view_from_above(clip, num_past, i, height, recovered), names], dim=2)
 
 
-def drive_sheet(clip: Occupancy, num_past: int, columns: int = 4, width: int = 480) -> Float[Tensor, "3 h w"]:
+def drive_sheet(
+    clip: Occupancy, num_past: int, columns: int = 4, width: int = 480, recovered: EgoPath | None = None
+) -> Float[Tensor, "3 h w"]:
     """The drive at a glance: `columns` moments from now to the end, from behind the ego and from above.
 
     Args:
-        clip, num_past: as for the films.
+        clip, num_past, recovered: as for the films.
         width: of one moment in pixels.
     """
     now, last = num_past - 1, len(clip) - 1
@@ -64,9 +69,9 @@ def drive_sheet(clip: Occupancy, num_past: int, columns: int = 4, width: int = 4
     pictures = []
     for i in moments:
         (behind,) = views_from_behind(clip, num_past, i, (9 * width // 16, width))
-        pictures.append(torch.cat([behind, view_from_above(clip, num_past, i, width)], dim=1))
+        pictures.append(torch.cat([behind, view_from_above(clip, num_past, i, width, recovered)], dim=1))
     sheet = contact_sheet(pictures, len(pictures))
-    return torch.cat([sheet, class_legend(clip, (sheet.shape[1], width // 3))], dim=2)
+    return torch.cat([sheet, class_legend(clip, (sheet.shape[1], width // 3), recovered is not None)], dim=2)
 
 
 def views_from_behind(
@@ -91,21 +96,32 @@ def views_from_behind(
     return pictures
 
 
-def view_from_above(clip: Occupancy, num_past: int, i: int, height: int) -> Float[Tensor, "3 h w"]:
+def view_from_above(
+    clip: Occupancy, num_past: int, i: int, height: int, recovered: EgoPath | None = None
+) -> Float[Tensor, "3 h w"]:
     """The map of frame `i` in `birdseye_film`, square and without the legend; what nobody looked at is dimmed."""
+    found = None
+    if recovered is not None:
+        ego_from_world = invert(clip.world_from_ego[i].double())
+        found = (ego_from_world @ recovered.world_from_ego.double())[:, :2, 3].float()
     clip = _from_now(clip, num_past)
     path = (invert(clip.world_from_ego[i]) @ clip.world_from_ego)[:, :2, 3]
-    picture = render_bev(clip.labels[i], clip.grid, (height, height), path=path, observed=clip.observed[i])
+    picture = render_bev(
+        clip.labels[i], clip.grid, (height, height), path=path, recovered=found, observed=clip.observed[i]
+    )
     return _labelled(picture, clip, num_past, i)
 
 
-def class_legend(clip: Occupancy, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
+def class_legend(clip: Occupancy, size: tuple[int, int], recovered: bool = False) -> Float[Tensor, "3 h w"]:
     """Colours and names of the classes that the clip holds, on a panel of `size` (height, width)."""
     counts = torch.bincount(clip.labels.flatten(), minlength=len(clip.classes))
     present = counts[:-1].nonzero()[:, 0].tolist()
     colours = [(red, green, blue) for red, green, blue in OCC3D_COLOURS[present].tolist()]
     names = [*(clip.classes[label] for label in present), "seen, empty", "not observed"]
-    return legend(names, [*colours, EMPTY, NOT_OBSERVED], size)
+    colours += [EMPTY, NOT_OBSERVED]
+    if recovered:
+        names, colours = [*names, "path in the voxels"], [*colours, RECOVERED_COLOUR]
+    return legend(names, colours, size)
 
 
 def _from_now(clip: Occupancy, num_past: int) -> Occupancy:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -78,7 +79,11 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.job: Job | None = None
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, folder), daemon=False)
+        # The worker's temporary files are here: it is killed in the end, and cannot remove them itself.
+        self._scratch = tempfile.TemporaryDirectory(prefix="worldloom_", ignore_cleanup_errors=True)
+        self.process: BaseProcess = context.Process(
+            target=_work, args=(theirs, folder, self._scratch.name), daemon=False
+        )
         # A worker hears no Ctrl-C, not even while it starts: the parent decides, and stops it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -114,6 +119,7 @@ class _Worker:
         self.pipe.close()
         self.process.kill()
         self.process.join()
+        self._scratch.cleanup()
 
     def _death(self) -> ChildProcessError:
         self.process.join()
@@ -123,9 +129,10 @@ class _Worker:
         return ChildProcessError(f"the worker process for {name} ended {how}; what was finished is kept")
 
 
-def _work(pipe: Connection, folder: Path) -> None:
+def _work(pipe: Connection, folder: Path, scratch: str) -> None:
     import torch
 
+    tempfile.tempdir = scratch
     parent = multiprocessing.parent_process()
     assert parent is not None
     # A worker whose parent was killed would otherwise go on writing into a folder that a new run has taken over.

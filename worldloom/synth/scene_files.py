@@ -18,7 +18,6 @@ from worldloom.geometry.io.textured import save_textured_glb
 from worldloom.geometry.posed_images import PosedImages
 from worldloom.synth.bake import bake
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.exposure import develop
 from worldloom.synth.light.metering import metered_exposure
 from worldloom.synth.light.pathtrace import path_trace
 from worldloom.synth.truth import Truth, render_truth
@@ -41,7 +40,7 @@ class SceneOptions:
     num_views: int = 12  # pinhole views from around all stands
     view_size: tuple[int, int] = (384, 512)
     fov: float = math.radians(75)
-    samples: int = 0  # paths a pixel; 0 is direct light with ambient occlusion
+    samples: int = 0  # paths a pixel; 0: sun exactly, and other light by a few paths that are smoothed
     mesh: bool = True
 
     def __post_init__(self) -> None:
@@ -178,8 +177,4 @@ def _reach(caster: Caster, stand: torch.Tensor, step: torch.Tensor) -> float:
 
 
 def _picture(caster: Caster, view: View, samples: int, seed: int) -> Truth:
-    truth = render_truth(caster, view, seed)
-    if not samples:
-        return truth
-    radiance = path_trace(caster, view, samples, seed)
-    return replace(truth, rgb=develop(radiance, caster.world.exposure))
+    return render_truth(caster, view, seed, radiance=path_trace(caster, view, samples, seed) if samples else None)

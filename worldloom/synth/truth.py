@@ -43,6 +43,7 @@ def render_truth(
     paths: int | None = None,
     supersample: int = 1,
     shared_light: bool | None = None,
+    radiance: Float[Tensor, "3 h w"] | None = None,
 ) -> Truth:
     """Truth of a view, with a quickly lit picture: `path_trace` makes a better one.
 
@@ -51,6 +52,7 @@ def render_truth(
     same bits, whatever the number of threads.
 
     Args:
+        radiance: of the picture, where `path_trace` has made it already; then no light is gathered here.
         paths: for each point where light is gathered; by default 4 of a large picture, up to 32 of a small one.
         shared_light: gather light once for each four pixels; by default in large pictures only.
         supersample: rgb alone is the mean over so many x so many rays for each pixel; 1 is the ray in the middle.
@@ -68,17 +70,19 @@ def render_truth(
         values = values if bool(first.shown.all()) else torch.where(shown, values, empty)
         return values.T.reshape(-1, height, width) if values.ndim == 2 else values.reshape(height, width)
 
-    shared = height * width > _MANY if shared_light is None else shared_light
-    diffuse, gloss = _gathered(caster, view, first, paths, seed, 2 if shared else 1)
-    radiance = image(_shaded(caster, first, diffuse, gloss))
-    if supersample > 1:
-        offsets = (torch.arange(supersample, dtype=torch.float64) + 0.5) / supersample - 0.5
-        u, v = pixel_centres(view)
-        total = torch.zeros_like(radiance)
-        for du in offsets.tolist():
-            for dv in offsets.tolist():
-                total += image(_shaded(caster, look(caster, view, u + du, v + dv), diffuse, gloss))
-        radiance = total / supersample**2
+    if radiance is None:
+        shared = height * width > _MANY if shared_light is None else shared_light
+        diffuse, gloss = _gathered(caster, view, first, paths, seed, 2 if shared else 1)
+        if supersample == 1:
+            radiance = image(_shaded(caster, first, diffuse, gloss))
+        else:
+            offsets = (torch.arange(supersample, dtype=torch.float64) + 0.5) / supersample - 0.5
+            u, v = pixel_centres(view)
+            radiance = torch.zeros(3, height, width)
+            for du in offsets.tolist():
+                for dv in offsets.tolist():
+                    radiance += image(_shaded(caster, look(caster, view, u + du, v + dv), diffuse, gloss))
+            radiance /= supersample**2
     distance = image(first.distance)
     depth = None if isinstance(view, PanoramaView) else distance * image(first.directions @ forward(view))
     return Truth(

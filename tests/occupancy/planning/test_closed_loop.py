@@ -22,8 +22,8 @@ from worldloom.occupancy.planning.drivers import (
 from worldloom.occupancy.planning.planner import PlannerConfig
 from worldloom.synth.towns.town import StandingUser, make_town
 from worldloom.synth.traffic.ego import Action
-from worldloom.synth.traffic.lane_paths import way_of
 from worldloom.synth.traffic.simulator import Simulator
+from worldloom.synth.traffic.way import way_of
 
 SMALL = PlannerConfig(samples=16, iterations=1, elites=4)
 

@@ -103,7 +103,7 @@ def _picture_rows(quick: bool) -> list[Row]:
         about = f"{caster.soup.num_faces:,} triangles, {caster.num_threads} threads"
         truth, path = times["truth"], times["path"]
         name = "panorama_s" if kind == "room" else "panorama_street_s"
-        note = f"{2 * height}x{height}, sun shadow, ambient occlusion, all truth; {about}"
+        note = f"{2 * height}x{height}, sun exact, other light by a few denoised paths, all truth; {about}"
         rows.append(Row(name, truth.wall_median, "s", "<= 3", {"CPU": truth.cpu_median}, note))
         name = "path_traced_s" if kind == "room" else "path_traced_street_s"
         note = f"{height}x{height // 2}, {samples} paths a pixel; {about}"

@@ -32,10 +32,9 @@ class Guess(NamedTuple):
     below: UInt8[np.ndarray, "x y z k"]  # -log P of each symbol of STATIC and free, in LOGIT_STEPS
     doubt: UInt8[np.ndarray, "x y z"]  # bin of the log-odds of P(seen) P(wrong); 0 is never asked
 
-    @property
-    def symbol(self) -> UInt8[np.ndarray, "x y z"]:
-        """The likeliest symbol; the first of several."""
-        return self.below.argmin(-1).astype(np.uint8)
+    def symbols_at(self, places: Int64[np.ndarray, " n"]) -> UInt8[np.ndarray, " n"]:
+        """The likeliest symbol of flat places; the first of several."""
+        return self.below.reshape(-1, self.below.shape[-1])[places].argmin(-1).astype(np.uint8)
 
 
 class Corrections(NamedTuple):
@@ -47,15 +46,18 @@ class Corrections(NamedTuple):
 
 def round_guess(logits: StaticLogits) -> Guess:
     """Round what the network says of one volume, in float64."""
-    occupied = logits.occupied[0].double().permute(1, 2, 0)
-    semantic = logits.semantic[0].double().permute(2, 3, 1, 0)
-    seen = logits.seen[0].double().permute(1, 2, 0)
-    each = F.logsigmoid(occupied)[..., None] + semantic.log_softmax(-1)
-    each = torch.cat([each, F.logsigmoid(-occupied)[..., None]], -1)
-    below = (-each * LOGIT_STEPS).round().clamp(0, 255)
-    wrong = (1 - each.amax(-1).exp()).clamp(1e-9, 1) * seen.sigmoid()
+    occupied, semantic = logits.occupied[0].double(), logits.semantic[0].double()
+    each = torch.empty(len(semantic) + 1, *occupied.shape, dtype=torch.float64)
+    torch.sub(semantic, semantic.logsumexp(0), out=each[:-1])
+    each[:-1] += F.logsigmoid(occupied)
+    each[-1] = F.logsigmoid(-occupied)
+    wrong = (1 - each.amax(0).exp()).clamp(1e-9, 1) * logits.seen[0].double().sigmoid()
     bins = (2 * (wrong / (1 - wrong).clamp(min=1e-9)).log() + _BINS // 2).round().clamp(0, _BINS - 1)
-    return Guess(below.to(torch.uint8).numpy(), bins.to(torch.uint8).numpy())
+    below = each.mul_(-LOGIT_STEPS).round_().clamp_(0, 255)
+    return Guess(
+        below.to(torch.uint8).permute(2, 3, 1, 0).contiguous().numpy(),
+        bins.to(torch.uint8).permute(1, 2, 0).contiguous().numpy(),
+    )
 
 
 def order_of(guess: Guess) -> Int64[np.ndarray, " n"]:
@@ -84,7 +86,7 @@ def code_corrections(
         raise InputError("expected a stream whose network said the same on this machine, got one where it did not")
     order = order[:told]
     doubt = guess.doubt.reshape(-1)[order]
-    said = guess.symbol.reshape(-1)[order]
+    said = guess.symbols_at(order)
     true = None if symbols is None else symbols.reshape(-1)[order]
     wrong = None if true is None else (true != said) & (true != UNKNOWN)
     flags = np.zeros(told, np.bool_)

@@ -31,10 +31,10 @@ from worldloom.synth.towns.town import Town
 from worldloom.synth.traffic.drive import Drive
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT, Action, Ego
 from worldloom.synth.traffic.footprints import corners, overlap
-from worldloom.synth.traffic.lane_paths import Way
 from worldloom.synth.traffic.risk import others_of, wheels_off
 from worldloom.synth.traffic.simulator import Simulator, State
 from worldloom.synth.traffic.sumo import STEP
+from worldloom.synth.traffic.way import Way
 from worldloom.synth.voxels import Voxelizer, voxelize_drive
 
 HISTORY_SECONDS = (HISTORY - 1) * DT

@@ -5,7 +5,6 @@ of 100 starts succeed instead of 89), and has three parts: how far the path fall
 soon it ends badly, and what the passengers feel.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -16,18 +15,18 @@ from torch.nn import functional as F
 
 from worldloom.geometry.ego_path import EgoPath
 from worldloom.geometry.rigid import compose, rotz
+from worldloom.occupancy.danger import ego_boxes, separations, user_boxes, with_middles
 from worldloom.occupancy.planning.candidates import Flights, Limits, Line, Start, fly
 from worldloom.occupancy.planning.imaginer import Imaginer
 from worldloom.occupancy.planning.room import Room
 from worldloom.occupancy.traffic import DT
 from worldloom.occupancy.world_model import Imagined
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT
-from worldloom.synth.traffic.footprints import corners, separation
+from worldloom.synth.traffic.footprints import corners
 from worldloom.synth.traffic.sumo import STEP
 
 State = TypeVar("State")
 _STRIDE = round(DT / STEP)
-_SIGHT = 15.0  # metres between middles beyond which nobody is in the way
 _MOVES = 0.5  # m/s; who is slower stands
 METHODS = ("cem", "mppi", "shooting")
 
@@ -163,11 +162,11 @@ def path_costs(
     """What K driven candidates cost among K imagined futures."""
     w, margin = config.weights, config.margin
     poses, users = _halved(flights, imagined)
-    ego = _ego_boxes(poses)
-    boxes = _user_boxes(users, imagined)
+    ego = ego_boxes(poses)
+    boxes = user_boxes(users, imagined.sizes[:, None], imagined.middles[:, None])
     others = ~_yielding(boxes[0, :, 0]) if boxes.shape[1] else torch.zeros(0, dtype=torch.bool)
     boxes = boxes[:, others]
-    apart = _separations(ego, boxes)
+    apart = separations(ego, boxes)
     moving = (boxes[:, :, 1:2, :2] - boxes[:, :, :1, :2]).norm(dim=-1) > _MOVES * DT / 2
     seconds = (torch.arange(poses.shape[1]) + 1) * DT / 2
     undercut = (1 - (apart - config.doubt * seconds * moving) / margin).clamp(0, 1)
@@ -180,7 +179,7 @@ def path_costs(
     reach[..., 0] += ego[..., 2].cos() * ahead / 2
     reach[..., 1] += ego[..., 2].sin() * ahead / 2
     reach[..., 3] += ahead
-    short = (_separations(reach, boxes) < 0).any(1)
+    short = (separations(reach, boxes) < 0).any(1)
     cost = w.hit * _by_then((apart < 0).any(1) & drives).mean(1)
     if boxes.shape[1]:
         cost = cost + w.near * (undercut.amax(1).square() * drives).mean(1)
@@ -298,32 +297,12 @@ def _clamped(knots: Float[Tensor, "*k m 2"], config: PlannerConfig) -> Float[Ten
 
 
 def _halved(flights: Flights, imagined: Imagined) -> tuple[Float[Tensor, "k g 3"], Float[Tensor, "k n g 3"]]:
-    """Poses of the ego and the users twice per frame: at 20 m/s a frame is longer than a car.
-
-    The users' present is drawn back from their first two frames.
-    """
+    """Poses of the ego and the users twice per frame; the users' present is drawn back from their first two frames."""
     users = imagined.users
     earlier = 2 * users[:, :, :1] - users[:, :, 1:2] if users.shape[2] > 1 else users[:, :, :1]
-    turn = torch.remainder(users.diff(dim=2, prepend=earlier)[..., 2] + math.pi, math.tau) - math.pi
-    middle = (users + torch.cat([earlier, users[:, :, :-1]], 2)) / 2
-    middle = torch.cat([middle[..., :2], (users[..., 2] - turn / 2)[..., None]], -1)
-    both = torch.stack([middle, users], 3).flatten(2, 3)
+    both = with_middles(users, earlier)
     at = ((torch.arange(both.shape[2]) + 1) * _STRIDE / 2).round().long() - 1
     return flights.poses[:, at], both
-
-
-def _ego_boxes(poses: Float[Tensor, "*k 3"]) -> Float[Tensor, "*k 5"]:
-    yaw = poses[..., 2:]
-    middle = poses[..., :2] + EGO_CENTRE * torch.cat([yaw.cos(), yaw.sin()], -1)
-    return torch.cat([middle, yaw, torch.tensor(EGO_EXTENT[:2]).expand(*middle.shape)], -1)
-
-
-def _user_boxes(users: Float[Tensor, "k n g 3"], imagined: Imagined) -> Float[Tensor, "k n g 5"]:
-    """Rectangles of users, whose frames are not in their middles."""
-    yaw = users[..., 2:]
-    x, y = imagined.middles[:, None, :1], imagined.middles[:, None, 1:]
-    middle = users[..., :2] + torch.cat([x * yaw.cos() - y * yaw.sin(), x * yaw.sin() + y * yaw.cos()], -1)
-    return torch.cat([middle, yaw, imagined.sizes[:, None, :2].expand(*middle.shape)], -1)
 
 
 def _yielding(boxes: Float[Tensor, "n 5"]) -> Bool[Tensor, " n"]:
@@ -331,15 +310,6 @@ def _yielding(boxes: Float[Tensor, "n 5"]) -> Bool[Tensor, " n"]:
     tail = EGO_CENTRE - EGO_EXTENT[0] / 2
     behind = boxes[:, 0] + boxes[:, 3] / 2 < tail
     return behind & (boxes[:, 1].abs() < 2.0) & (boxes[:, 2].cos() > 0.5)
-
-
-def _separations(ego: Float[Tensor, "k g 5"], boxes: Float[Tensor, "k n g 5"]) -> Float[Tensor, "k n g"]:
-    """Metres to each user at each moment; inf for who is out of sight."""
-    mine = ego[:, None].expand(boxes.shape)
-    near = (boxes[..., :2] - mine[..., :2]).norm(dim=-1) < _SIGHT + mine[..., 3] / 2
-    apart = torch.full(near.shape, math.inf)
-    apart[near] = separation(mine[near], boxes[near])
-    return apart
 
 
 def _by_then(now: Bool[Tensor, "k g"]) -> Float[Tensor, "k g"]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldloom.errors import InputError
+from worldloom.occupancy.metrics.risk import auroc
 from worldloom.occupancy.traffic import (
     TrafficBatch,
     TrafficConfig,
@@ -22,6 +23,9 @@ from worldloom.occupancy.traffic import (
 from worldloom.occupancy.traffic_sampler import draw_motions
 from worldloom.occupancy.training.loop import Schedule, train
 from worldloom.occupancy.training.traffic_examples import TrafficExamples, concatenated
+from worldloom.occupancy.training.traffic_moments import LoggedTown, moments_from_logs
+from worldloom.synth.dataset.traffic_log import TrafficLog
+from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT
 
 # Which share of a batch asks what: (ego's level, others' level), "draw" is any level.
 _QUESTIONS = (
@@ -40,7 +44,8 @@ class TrafficTraining:
     """All that decides the training."""
 
     schedule: Schedule
-    batch: int = 8
+    batch: int = 16
+    log_share: float = 0.75  # of a batch that is drawn from logs of whole towns
     context_noise: float = CONTEXT_NOISE
     motion_weight: float = 1.0  # how much more those who move count (Vista's dynamics loss)
     risk_weight: float = 0.3
@@ -53,8 +58,13 @@ def train_traffic(
     config: TrafficConfig,
     training: TrafficTraining,
     tell: Callable[[str], None] = lambda line: None,
+    logs: Sequence[Path] = (),
 ) -> TrafficNet:
-    """Train on files of `TrafficExamples.save`; see `train` for the folder, and for stopping and going on."""
+    """Train on files of `TrafficExamples.save`; see `train` for the folder, and for stopping and going on.
+
+    Args:
+        logs: files of `TrafficLog.save`; of every batch `log_share` is drawn from them if there are any.
+    """
     if not files or not validation:
         raise InputError(f"expected traffic files to train on and to check with, got {len(files)}, {len(validation)}")
     torch.manual_seed(training.schedule.seed)
@@ -66,10 +76,16 @@ def train_traffic(
     lively = (moves & examples.valid[:, :, 7]).sum(1)
     risky = examples.collision[:, : config.future].any(1) | examples.off_road[:, : config.future].any(1)
     odds = (1.0 + lively.clamp(max=5) + 4.0 * risky).double()
+    towns = [LoggedTown(TrafficLog.load(path)) for path in logs]
+    num_logged = round(training.log_share * training.batch) if towns else 0
 
     def loss_of(step: int, dice: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
-        chosen = torch.multinomial(odds, training.batch, generator=dice)
-        return traffic_loss(model, _take(examples, chosen), training, dice)
+        batch = _take(examples, torch.multinomial(odds, training.batch - num_logged, generator=dice))
+        factual = torch.ones(len(batch.ego), dtype=torch.bool)
+        if num_logged:
+            more, as_driven = moments_from_logs(towns, num_logged, dice)
+            batch, factual = concatenated([batch, more]), torch.cat([factual, as_driven])
+        return traffic_loss(model, batch, training, dice, factual)
 
     def check(average: nn.Module, step: int) -> Mapping[str, float]:
         assert isinstance(average, TrafficNet)
@@ -91,7 +107,8 @@ def as_batch(examples: TrafficExamples, config: TrafficConfig) -> tuple[TrafficB
     b = len(examples.ego)
     batch = TrafficBatch(
         joined(torch.zeros(b, dtype=torch.uint8), examples.labels),
-        joined(torch.tensor([4.1, 1.7, 1.6]).expand(b, 3), examples.sizes),
+        joined(torch.tensor(EGO_EXTENT).expand(b, 3), examples.sizes),
+        joined(torch.tensor([EGO_CENTRE, 0.0]).expand(b, 2), examples.middles),
         joined(examples.ego, examples.history),
         joined(torch.ones(b, examples.ego.shape[1], dtype=torch.bool), examples.present),
         examples.ground,
@@ -102,12 +119,23 @@ def as_batch(examples: TrafficExamples, config: TrafficConfig) -> tuple[TrafficB
 
 
 def traffic_loss(
-    model: TrafficNet, examples: TrafficExamples, training: TrafficTraining, dice: torch.Generator
+    model: TrafficNet,
+    examples: TrafficExamples,
+    training: TrafficTraining,
+    dice: torch.Generator,
+    factual: Bool[Tensor, " b"] | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
-    """The denoising loss of mixed questions, and the risk's cross entropy where the ego's path is given."""
+    """The denoising loss of mixed questions, and the risk's cross entropy where the ego's path is given.
+
+    Args:
+        factual: False where the others did not drive beside this ego's path: then only its risk is asked, among them
+            as they drove.
+    """
     batch, truth, valid = as_batch(_mirrored(examples, dice), model.config)
     b, m, f, _ = truth.shape
     question = torch.multinomial(torch.tensor([share for share, _, _ in _QUESTIONS]), b, True, generator=dice)
+    if factual is not None:
+        question = torch.where(factual, question, len(_QUESTIONS) - 1)
     level = _levels(question, m, f, dice)
     blur = training.context_noise * torch.rand(b, 1, 1, 1, generator=dice)
     wobble = torch.randn(batch.history.shape, generator=dice) * blur * torch.tensor([1.0, 1.0, 0.05])
@@ -128,7 +156,7 @@ def traffic_loss(
     error = F.smooth_l1_loss(guess / spread, truth / spread, reduction="none").sum(-1)
     total = weight.sum((1, 2)).clamp(min=1e-3)
     drawn = ((error * weight).sum((1, 2)) / total * (weight.sum((1, 2)) > 0)).mean()
-    given = (question == 0) | (question == 5)
+    given = (question == 0) | (question == len(_QUESTIONS) - 1)
     true_risk = torch.stack([examples.collision[:, :f], examples.off_road[:, :f]], -1).float()
     asked = (given[:, None] & examples.ego_valid[:, :f])[..., None].expand_as(true_risk)
     bad = F.binary_cross_entropy_with_logits(risk, true_risk, reduction="none")
@@ -178,10 +206,10 @@ def _take(examples: TrafficExamples, index: Tensor) -> TrafficExamples:
 @torch.no_grad()
 def validate_traffic(model: TrafficNet, examples: TrafficExamples, steps: int = 2) -> dict[str, float]:
     """Errors in metres at 1, 2 and 3 s of those who move, beside standing still and constant velocity."""
-    examples = _take(examples, torch.arange(0, len(examples.ego), max(1, len(examples.ego) // 96)))
+    examples = _take(examples, torch.arange(0, len(examples.ego), max(1, len(examples.ego) // 256)))
     batch, truth, valid = as_batch(examples, model.config)
     dice = torch.Generator().manual_seed(0)
-    motions, _ = draw_motions(model, batch, ego=truth[:, 0], steps=steps, generator=dice)
+    motions, risk = draw_motions(model, batch, ego=truth[:, 0], steps=steps, generator=dice)
     origin = batch.history[:, :, -1:]
     at, true = poses_from_motions(motions, origin), poses_from_motions(truth, origin)
     before = torch.where(batch.present[:, :, -2:-1, None], batch.history[:, :, -2:-1], origin)
@@ -189,7 +217,12 @@ def validate_traffic(model: TrafficNet, examples: TrafficExamples, steps: int = 
     reach = torch.arange(1, truth.shape[2] + 1)[:, None]
     guesses = {"model": at[..., :2], "still": origin[..., :2], "constant": origin[..., :2] + speed * reach}
     moves = valid & ((true - origin)[..., -1:, :2].norm(dim=-1) > 2.0)
-    figures: dict[str, float] = {}
+    last = model.config.future - 1
+    asked = examples.ego_valid[:, last]
+    figures = {
+        f"{name}_auroc": auroc(risk[asked, last, i], truly[asked, last])
+        for i, (name, truly) in enumerate((("collision", examples.collision), ("off_road", examples.off_road)))
+    }
     for name, xy in guesses.items():
         away = (xy - true[..., :2]).norm(dim=-1)[:, 1:]
         for seconds in (1, 3):

@@ -11,9 +11,8 @@ from worldloom.geometry import OCC3D_CLASSES, Trajectory
 from worldloom.geometry.io.nuscenes_tables import Track
 from worldloom.synth.road_users.catalogue import RIDERLESS, nuscenes_category
 from worldloom.synth.towns.town import StandingUser, Town
-from worldloom.synth.traffic.drive import Drive
+from worldloom.synth.traffic.drive import RANGE, Drive
 
-RANGE = 80.0  # metres around the ego; nuScenes is scored up to 50
 MOVING = 0.2  # m/s; slower is standing
 _WHEELED = ("car", "bus", "truck", "trailer", "construction_vehicle")
 

@@ -14,6 +14,8 @@ from worldloom.geometry.io.atomic import atomic_path
 from worldloom.synth.dataset.annotate import boxed_things
 from worldloom.synth.dataset.clips import DrivingClip, load_driving_clip, save_driving_clip, tracks_from_boxes
 from worldloom.synth.dataset.scenes import KEYFRAME_SECONDS, SCENE_SECONDS, TOWN_SIZE, every
+from worldloom.synth.dataset.traffic_log import LOG
+from worldloom.synth.dataset.traffic_logs import log_traffic
 from worldloom.synth.generate import Job, generate
 from worldloom.synth.towns.town import make_town
 from worldloom.synth.traffic.counterfactuals import MANOEUVRES, branches
@@ -36,12 +38,17 @@ class TownClips:
     num_alternatives: int = 0  # of each scene: the same world under other actions of the ego
     seconds: float = SCENE_SECONDS  # of a logged drive; alternatives take ten
     town_size: float = TOWN_SIZE
+    log_seconds: float = 0.0  # of everybody's traffic without voxels, in LOG; 0 for none
 
     def __post_init__(self) -> None:
-        if self.town_seed < 0 or self.num_scenes < 1 or not 0 <= self.num_alternatives <= len(MANOEUVRES):
+        if self.town_seed < 0 or self.num_scenes < 0 or not 0 <= self.num_alternatives <= len(MANOEUVRES):
             raise InputError(
-                f"expected a seed >= 0, scenes >= 1 and 0 to {len(MANOEUVRES)} alternatives, got {self.town_seed}, "
+                f"expected a seed >= 0, scenes >= 0 and 0 to {len(MANOEUVRES)} alternatives, got {self.town_seed}, "
                 f"{self.num_scenes} and {self.num_alternatives}"
+            )
+        if not 0 <= self.log_seconds < math.inf or not (self.num_scenes or self.log_seconds):
+            raise InputError(
+                f"expected scenes, seconds of a log, or both, got {self.num_scenes} and {self.log_seconds:g}"
             )
         if not KEYFRAME_SECONDS <= self.seconds < math.inf:
             raise InputError(f"expected scenes of {KEYFRAME_SECONDS} s or more, got {self.seconds}")
@@ -67,20 +74,25 @@ def write_clips(
     num_alternatives: int = 0,
     seconds: float | int = SCENE_SECONDS,
     town_size: float | int = TOWN_SIZE,
+    log_seconds: float | int = 0.0,
     num_workers: int = 1,
 ) -> Iterator[Path]:
     """Write the clips of the towns of these seeds; yield each town's `clips.json` when it is finished.
 
     OUT/town-0007/scene-00.npz is a logged drive, scene-00-near_miss.npz an alternative of it; `load_driving_clip` reads
-    both. clips.json lists them with the frames, the manoeuvre and whether there is a collision. What is there already
-    is not made again; the bytes do not depend on the number of workers. Whoever calls this from a program with workers
-    needs `if __name__ == "__main__"`, as with all processes that Python spawns.
+    both. OUT/town-0007/traffic.npz is a `TrafficLog` if one is wanted. clips.json lists the clips with the frames, the
+    manoeuvre and whether there is a collision. What is there already is not made again; the bytes do not depend on
+    the number of workers. Whoever calls this from a program with workers needs `if __name__ == "__main__"`,
+    as with all processes that Python spawns.
 
     Raises:
         InputError: numbers that cannot be.
         MissingExtra: SUMO or the ray caster is not installed.
     """
-    towns = [TownClips(seed, num_scenes, num_alternatives, float(seconds), float(town_size)) for seed in seeds]
+    towns = [
+        TownClips(seed, num_scenes, num_alternatives, float(seconds), float(town_size), float(log_seconds))
+        for seed in seeds
+    ]
     out.mkdir(parents=True, exist_ok=True)
     jobs = [Job(town.name, write_town_clips, town.done, {"town": town}) for town in towns]
     for progress in generate(jobs, out, num_workers):
@@ -94,7 +106,14 @@ def write_town_clips(folder: Path, tell: Callable[[float, str], None], town: Tow
     target.mkdir(exist_ok=True)
     names = [f"scene-{i:02d}" for i in range(town.num_scenes)]
     left = [i for i, name in enumerate(names) if not (target / f"{name}.npz").exists()]
-    voxelizer = Voxelizer(make_town(town.town_seed, size=town.town_size)) if left else None
+    log = target / LOG
+    logs = town.log_seconds > 0 and not log.exists()
+    made = make_town(town.town_seed, size=town.town_size) if left or logs else None
+    if logs:
+        assert made is not None
+        tell(0.0, "traffic")
+        log_traffic(made, 0, town.log_seconds).save(log)
+    voxelizer = None if made is None else Voxelizer(made)
     for i in left:
         assert voxelizer is not None
         tell(i / len(names), names[i])

@@ -93,7 +93,7 @@ def _mesh_fence() -> list[Part]:
 
 
 def _board() -> list[Part]:
-    """A board with an arrow of chevrons and lamps on top, on legs."""
+    """A board on legs with lamps on top; chevrons on both faces point to -y, the left of those who meet its front."""
     parts: list[Part] = [slab((-0.3, y - 0.05, 0), (0.3, y + 0.05, 0.06), RUBBER) for y in (-0.6, 0.6)]
     parts += [slab((-0.03, y - 0.03, 0.05), (0.03, y + 0.03, 0.6), STEEL) for y in (-0.6, 0.6)]
     parts.append(slab((-0.02, -0.75, 0.45), (0.02, 0.75, 1.45), WHITE))
@@ -103,7 +103,9 @@ def _board() -> list[Part]:
             u = 0.08 + 0.3 * i
             for low, high in ((0.1, 0.5), (0.9, 0.5)):
                 corners = [(u, low), (u + 0.14, low), (u + 0.28, high), (u + 0.14, high)]
-                if high < low:
+                if front:
+                    corners = [(1 - a, b) for a, b in corners]
+                if (high < low) != front:
                     corners = corners[::-1]
                 quad = np.stack(
                     [

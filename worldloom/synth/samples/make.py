@@ -19,7 +19,7 @@ from worldloom.synth.views import PanoramaView
 from worldloom.synth.voxels import voxelize_drive
 
 ROOM_SEED = 10
-TOWN_SEED, DRIVE_SEED = 7, 5
+TOWN_SEED, DRIVE_SEED = 7, 2
 
 
 def write_room(folder: Path, height: int = 1024, samples: int = 64, seed: int = ROOM_SEED) -> None:

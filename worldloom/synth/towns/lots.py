@@ -20,7 +20,7 @@ from worldloom.synth.outdoors.street_furniture.yards import make_mound, make_she
 from worldloom.synth.towns.block_styles import BLOCK_CHANCES, BLOCK_STYLES, BlockStyle
 from worldloom.synth.towns.ground import DRIVEABLE, OTHER_FLAT, SIDEWALK, PaintedArea, Patch
 from worldloom.synth.towns.parking import parked_vehicle
-from worldloom.synth.towns.placements import Placement, Spot
+from worldloom.synth.towns.placements import Placement, Spot, pair
 from worldloom.synth.towns.planting import Flora, planted, verge_bed
 from worldloom.synth.towns.street_shapes import StreetShapes, line_length, polygons_of, stations
 from worldloom.synth.world import Thing
@@ -241,13 +241,13 @@ def _raise(draft: _Draft, front: _Front, outline: shapely.Polygon, deep: float) 
     looks = style.styles[int(rng.choice(len(style.styles)))]
     shops = bool(rng.uniform() < style.shops)
     thing = _building(int(rng.integers(4)), looks, front.width, deep, storeys, shops)
-    draft.placements.append(Placement(thing, _pair(front.point(0, deep / 2)), front.yaw))
+    draft.placements.append(Placement(thing, pair(front.point(0, deep / 2)), front.yaw))
     draft.taken.append(outline)
     draft.buildings.append(outline)
     if front.setback > 1.2 and rng.uniform() < 0.45:
         for k in range(int(rng.integers(1, 4))):
             at = front.point(front.width / 2 - 0.6 - 0.85 * k, -0.5)
-            draft.placements.append(Placement(make_wheeled_bin(k), _pair(at), front.yaw))
+            draft.placements.append(Placement(make_wheeled_bin(k), pair(at), front.yaw))
 
 
 @lru_cache(maxsize=1024)
@@ -288,7 +288,7 @@ def _car_park(draft: _Draft, walk: _Walk, at: float) -> bool:
                 outward = side * (1 if rng.uniform() < 0.6 else -1) * front.along
                 xy = front.point(side * 5.75, 2.75 + 2.5 * k) + rng.normal(0, 0.08, 2)
                 yaw = math.atan2(outward[1], outward[0]) + rng.normal(0, 0.02)
-                draft.parked.append(Spot(kind, variant, _pair(xy), float(yaw)))
+                draft.parked.append(Spot(kind, variant, pair(xy), float(yaw)))
     return True
 
 
@@ -323,7 +323,7 @@ def _fence_fronts(draft: _Draft, walk: _Walk, fronts: list[tuple[float, float, f
                 outline = front.rectangle(-0.4, 0.4)
                 if draft.block.contains(outline) and not shapely.intersects(outline, solid).any():
                     piece = make_fence(variant, 2.0, kind)
-                    draft.placements.append(Placement(piece, _pair(front.point(0, 0)), front.yaw))
+                    draft.placements.append(Placement(piece, pair(front.point(0, 0)), front.yaw))
 
 
 def _pave(draft: _Draft, setback: float) -> None:
@@ -390,8 +390,4 @@ def _furnish_park(draft: _Draft, garden: BaseGeometry) -> None:
                     facing = spot - place
                     yaw = math.atan2(facing[1], facing[0])
                     thing = make_bench(look) if rng.uniform() < 0.7 else make_bin(look)
-                    draft.placements.append(Placement(thing, _pair(place), yaw))
-
-
-def _pair(xy: np.ndarray) -> tuple[float, float]:
-    return float(xy[0]), float(xy[1])
+                    draft.placements.append(Placement(thing, pair(place), yaw))

@@ -7,7 +7,7 @@ import numpy as np
 
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, road_user_extent
 from worldloom.synth.towns.lane_paint import bays_along
-from worldloom.synth.towns.placements import Spot
+from worldloom.synth.towns.placements import Spot, pair
 from worldloom.synth.towns.roads import RoadMap
 from worldloom.synth.towns.street_shapes import stations
 
@@ -52,15 +52,11 @@ def park_along_kerbs(roads: RoadMap, seed: int) -> list[Spot]:
                     for k in range(int(rng.integers(2, 6))):
                         xy = at + direction * (k - 2) * 1.05
                         variant = int(rng.choice(fitting("motorcycle", 2.3, 1.0)))
-                        slant = yaw + math.pi / 2 * (1 if lane.index < len(edge.lanes) / 2 else -1) * -1
-                        spots.append(Spot("motorcycle", variant, _pair(xy), slant + rng.normal(0, 0.05)))
+                        slant = yaw + math.pi / 2 * (-1 if lane.index < len(edge.lanes) / 2 else 1)
+                        spots.append(Spot("motorcycle", variant, pair(xy), slant + rng.normal(0, 0.05)))
                     continue
                 kind, variant = parked_vehicle(rng, 5.4)
                 xy = at + left * rng.normal(0, 0.06) + direction * rng.normal(0, 0.15)
                 turned = math.pi if draw[2] < 0.04 else 0.0
-                spots.append(Spot(kind, variant, _pair(xy), yaw + turned + rng.normal(0, 0.012)))
+                spots.append(Spot(kind, variant, pair(xy), yaw + turned + rng.normal(0, 0.012)))
     return spots
-
-
-def _pair(xy: np.ndarray) -> tuple[float, float]:
-    return float(xy[0]), float(xy[1])

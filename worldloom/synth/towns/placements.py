@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Float64
+
 from worldloom.synth.world import Thing
 
 
@@ -22,3 +25,8 @@ class Spot:
     variant: int
     xy: tuple[float, float]  # middle of its box
     yaw: float
+
+
+def pair(xy: Float64[np.ndarray, "2"]) -> tuple[float, float]:
+    """A point as placements and spots have it."""
+    return float(xy[0]), float(xy[1])

@@ -1,8 +1,11 @@
 """Towns that stand: roads, ground, lots, and what is parked or at work there."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import repeat
+from random import Random
 
 import numpy as np
 import shapely
@@ -13,9 +16,10 @@ from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
 from worldloom.geometry import OCC3D_CLASSES, compose, rotz
+from worldloom.geometry.io.images import LUMINANCE
 from worldloom.synth.occ3d_labels import LABEL_OF_SEMANTIC
 from worldloom.synth.road_users.catalogue import road_user_extent
-from worldloom.synth.skies.sky import Sky
+from worldloom.synth.skies.sky import Sky, random_sky
 from worldloom.synth.towns.ground import DRIVEABLE, OTHER_FLAT, SIDEWALK, TERRAIN, Ground, Patch, make_ground
 from worldloom.synth.towns.ground_mesh import ground_thing
 from worldloom.synth.towns.lane_paint import make_paint_style, paint_lanes
@@ -26,7 +30,7 @@ from worldloom.synth.towns.planting import make_flora
 from worldloom.synth.towns.roads import RoadMap, make_roads
 from worldloom.synth.towns.street_furniture import furnish_streets
 from worldloom.synth.towns.street_shapes import StreetShapes, line_length, make_street_shapes, stations
-from worldloom.synth.towns.work_zones import Closure, make_work_zones
+from worldloom.synth.towns.work_zones import make_work_zones
 from worldloom.synth.world import SEMANTICS, Thing, World
 
 MARGIN = 60.0  # metres of ground beyond the outermost lanes
@@ -55,7 +59,7 @@ class Town:
     things: tuple[Thing, ...]  # buildings, plants, street furniture; the ground is not among them
     parked: tuple[StandingUser, ...]
     work_zones: tuple[StandingUser, ...]
-    closures: tuple[Closure, ...]
+    closed_lanes: tuple[str, ...]  # ids of lanes that road works close, from junction to junction
 
     @property
     def standing(self) -> tuple[StandingUser, ...]:
@@ -68,10 +72,14 @@ class Town:
         return ground_thing(self.ground, self.low, self.seed)
 
     def world(self, sky: Sky | None = None) -> World:
-        """The town as a world for ray casting, without road users; places to stand are on sidewalks."""
-        light = sky or Sky(towards_sun=(0.5, 0.3, 0.81))
+        """The town as a world for ray casting, without road users; places to stand are on sidewalks.
+
+        Args:
+            sky: by default `town_sky` of the town's seed.
+        """
+        sky = sky or town_sky(self.seed)
         things = (self.ground_thing, *self.things)
-        return World("town", self.seed, things, light, self._stands(), exposure=1.6)  # streets are often in shade
+        return World("town", self.seed, things, sky, self._stands(), _exposure(sky))
 
     def _stands(self) -> Float[Tensor, "s 3"]:
         lanes = [lane for edge in self.roads.edges for lane in edge.lanes if lane.use == "walk" and lane.length > 25]
@@ -82,6 +90,28 @@ class Town:
             places.append(at[np.argmax(standing.query(at)[0])])
         xy = torch.from_numpy(np.stack(places))
         return torch.cat([xy, (self.ground.height(xy) + 1.65)[:, None]], -1).float()
+
+
+def town_sky(seed: int) -> Sky:
+    """A day of any weather, whose sun is at least 20 degrees high, so that it reaches into the streets."""
+    days = map(random_sky, repeat(Random(0x5C1 + seed)))
+    return next(sky for sky in days if sky.towards_sun[2] >= math.sin(math.radians(20)))
+
+
+def _exposure(sky: Sky) -> float:
+    """By the mean illuminance of the ground and of a wall that the sun shines on.
+
+    Darker days are exposed longer, but stay a little darker. Streets are often in shade, hence a little more for all.
+    """
+    up, turn = (torch.arange(256) + 0.5) / 256, math.pi * (3 - math.sqrt(5)) * torch.arange(256)
+    flat = (1 - up**2).sqrt()
+    luminance = torch.tensor(LUMINANCE)
+    radiance = sky.radiance(torch.stack([flat * turn.cos(), flat * turn.sin(), up], -1)) @ luminance
+    from_sky = 2 * math.pi * float((radiance * up).mean())
+    from_sun = float(torch.tensor(sky.sun) @ luminance)
+    height = sky.towards_sun[2]
+    ground, wall = from_sky + from_sun * height, from_sky / 2 + from_sun * math.sqrt(1 - height**2)
+    return 1.6 * (3.2 / (0.5 * (ground + wall))) ** 0.8
 
 
 def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> Town:
@@ -103,7 +133,8 @@ def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> 
         roads.bounds[3] + MARGIN,
     )
     flora = make_flora(seed)
-    lots, works = make_lots(shapes, bounds, flora, seed), make_work_zones(roads, seed)
+    lots = make_lots(shapes, bounds, flora, seed)
+    works = make_work_zones(roads, shapes.carriageway, lots.car_parks, seed)
     patches = [
         *(patch for patch in lots.patches if patch.raised),
         Patch(shapes.verge, TERRAIN, True),
@@ -119,9 +150,14 @@ def make_town(seed: int, kind: str | None = None, size: float | int = 480.0) -> 
     ground = make_ground(bounds, patches, paint, roads.relief)
     along = furnish_streets(roads, shapes, lots.car_parks, flora, seed)
     things = _set_up([*lots.placements, *along, *works.heaps], ground)
-    kerbside = [spot for spot in park_along_kerbs(roads, seed) if works.area.distance(shapely.Point(spot.xy)) > 4]
+    kerbside = [
+        spot
+        for spot in park_along_kerbs(roads, seed)
+        if not shapely.dwithin(works.area, shapely.Point(spot.xy), 4.0)
+        and not shapely.dwithin(lots.car_parks, shapely.Point(spot.xy), 3.0)  # a car's half length and a step
+    ]
     parked, at_work = _stand([*kerbside, *lots.parked], ground), _stand(works.spots, ground)
-    return Town(seed, roads, shapes, lots, ground, low, things, parked, at_work, works.closures)
+    return Town(seed, roads, shapes, lots, ground, low, things, parked, at_work, works.closed_lanes)
 
 
 def _set_up(placements: Sequence[Placement], ground: Ground) -> tuple[Thing, ...]:

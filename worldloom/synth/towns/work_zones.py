@@ -1,4 +1,7 @@
-"""Road works: a lane closed by cones and barriers, with what is dug up there, machines and workers."""
+"""Road works: cones and barriers around what is dug up in a closed lane, machines and workers.
+
+A lane in which work is done is closed to traffic from junction to junction: who drives there changes lanes before.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -11,22 +14,14 @@ from shapely.geometry.base import BaseGeometry
 from worldloom.synth.outdoors.street_furniture.yards import make_mound
 from worldloom.synth.road_users.catalogue import NUM_VARIANTS, nuscenes_category, road_user_extent
 from worldloom.synth.towns.ground import TERRAIN, PaintedArea, Patch
-from worldloom.synth.towns.placements import Placement, Spot
-from worldloom.synth.towns.roads import Edge, Lane, RoadMap
+from worldloom.synth.towns.placements import Placement, Spot, pair
+from worldloom.synth.towns.roads import Edge, RoadMap
 from worldloom.synth.towns.street_shapes import beside, line_length, right_kerb, stations
 
-_APPROACH = 24.0  # metres of open lane before and after, in which traffic changes lanes
+_APPROACH = 24.0  # metres of street before and after in which no work is done
 _TAPER = 11.0
+_MOUTH = 3.0  # metres beside a driveway that stay free
 _EDGE = 0.4  # metres from the neighbouring lane to the middle of the cones
-
-
-@dataclass(frozen=True)
-class Closure:
-    """A part of a lane that a work zone blocks."""
-
-    lane_id: str
-    start: float  # metres along the lane, as SUMO counts
-    end: float
 
 
 @dataclass(frozen=True)
@@ -37,12 +32,15 @@ class WorkZones:
     heaps: tuple[Placement, ...]
     patches: tuple[Patch, ...]
     paint: tuple[PaintedArea, ...]
-    closures: tuple[Closure, ...]
-    area: BaseGeometry  # all that is closed
+    closed_lanes: tuple[str, ...]  # ids of those that nobody drives on
+    area: BaseGeometry  # of the works themselves
 
 
-def make_work_zones(roads: RoadMap, seed: int) -> WorkZones:
-    """Closed lanes on the right of one in four streets with two lanes, and closed parking in one in eight others."""
+def make_work_zones(roads: RoadMap, carriageway: BaseGeometry, driveways: BaseGeometry, seed: int) -> WorkZones:
+    """Closed lanes on the right of one in four streets with two lanes, and closed parking in one in eight others.
+
+    Everything lies on the carriageway, and clear of driveways; streets without room for that have no works.
+    """
     rng = np.random.default_rng((seed, 0x3047))
     drafts = []
     used: set[str] = set()
@@ -52,15 +50,16 @@ def make_work_zones(roads: RoadMap, seed: int) -> WorkZones:
         for i in rng.permutation(len(edges)).tolist():
             if len(drafts) == wanted:
                 break
-            if edges[i].id[1:] not in used:
+            draft = None if edges[i].id[1:] in used else _work_zone(edges[i], carriageway, driveways, rng)
+            if draft is not None:
                 used.add(edges[i].id[1:])
-                drafts.append(_work_zone(edges[i], rng))
+                drafts.append(draft)
     return WorkZones(
         tuple(spot for draft in drafts for spot in draft.spots),
         tuple(heap for draft in drafts for heap in draft.heaps),
         tuple(Patch(hole, TERRAIN, False) for draft in drafts for hole in draft.holes),
         (PaintedArea("dirt", tuple(_ring(hole) for draft in drafts for hole in draft.holes)),),
-        tuple(closure for draft in drafts for closure in draft.closures),
+        tuple(lane for draft in drafts for lane in draft.closed_lanes),
         shapely.union_all([draft.area for draft in drafts]),
     )
 
@@ -68,22 +67,24 @@ def make_work_zones(roads: RoadMap, seed: int) -> WorkZones:
 @dataclass
 class _Draft:
     area: BaseGeometry
-    closures: list[Closure]
+    ground: BaseGeometry  # where things may stand
+    closed_lanes: list[str]
     spots: list[Spot] = field(default_factory=list)
     heaps: list[Placement] = field(default_factory=list)
     holes: list[shapely.Polygon] = field(default_factory=list)
     taken: list[BaseGeometry] = field(default_factory=list)
 
     def put(self, kind: str, variant: int, xy: np.ndarray, yaw: float) -> bool:
-        """Set a road user where it touches no other."""
+        """Set a road user where it touches no other and stands on the carriageway."""
         length, width, _ = road_user_extent(kind, variant)
         u = np.array([math.cos(yaw), math.sin(yaw)]) * length / 2
         v = np.array([-math.sin(yaw), math.cos(yaw)]) * width / 2
         outline = shapely.Polygon([xy - u - v, xy + u - v, xy + u + v, xy - u + v])
-        if shapely.intersects(outline, self.taken).any():
+        beyond = outline.difference(self.ground).area
+        if beyond > 0.05 * outline.area or shapely.intersects(outline, self.taken).any():
             return False
         self.taken.append(outline)
-        self.spots.append(Spot(kind, variant, (float(xy[0]), float(xy[1])), float(yaw)))
+        self.spots.append(Spot(kind, variant, pair(xy), float(yaw)))
         return True
 
 
@@ -116,7 +117,9 @@ def _has_parking(edge: Edge) -> bool:
     return "park" in uses[:2] and line_length(edge.lanes[0].centre) > 2 * _APPROACH + 20
 
 
-def _work_zone(edge: Edge, rng: np.random.Generator) -> _Draft:
+def _work_zone(
+    edge: Edge, carriageway: BaseGeometry, driveways: BaseGeometry, rng: np.random.Generator
+) -> _Draft | None:
     found = right_kerb(edge)
     first = found[1].index if found else 0
     driven = [lane for lane in edge.lanes if lane.use == "drive"]
@@ -124,39 +127,40 @@ def _work_zone(edge: Edge, rng: np.random.Generator) -> _Draft:
     closed = [lane for lane in edge.lanes if first <= lane.index <= last.index]
     strip = _Strip(beside(last.centre, last.width / 2), sum(lane.width for lane in closed))
     room = line_length(strip.line) - 2 * _APPROACH
-    length = float(min(room, rng.uniform(26, 60)))
-    start = _APPROACH + float(rng.uniform(0, room - length))
-    end = start + length
-    draft = _Draft(strip.area(start - 1, end + 1, -0.1, strip.width), _closures(closed, strip, start, end))
+    for _ in range(12):
+        length = float(min(room, rng.uniform(26, 60)))
+        start = _APPROACH + float(rng.uniform(0, room - length))
+        end = start + length
+        area = strip.area(start - 1, end + 1, -0.1, strip.width)
+        if not shapely.dwithin(area, driveways, _MOUTH):
+            break
+    else:
+        return None
+    ids = [lane.id for lane in closed if lane.use in ("drive", "bike")]
+    draft = _Draft(area, area.buffer(2.0).intersection(carriageway), ids)
     _fence_off(draft, strip, start, end, rng)
     _dig(draft, strip, start + _TAPER + 3, end - 5, rng)
     return draft
 
 
-def _closures(lanes: list[Lane], strip: _Strip, start: float, end: float) -> list[Closure]:
-    whole = line_length(strip.line)
-    return [
-        Closure(lane.id, (start - 1) / whole * lane.length, (end + 1) / whole * lane.length)
-        for lane in lanes
-        if lane.use in ("drive", "bike")
-    ]
-
-
 def _fence_off(draft: _Draft, strip: _Strip, start: float, end: float, rng: np.random.Generator) -> None:
     """A row of cones that narrows the road, a barrier across the lane, and cones or barriers along the traffic."""
-    cone, board = int(rng.integers(NUM_VARIANTS["traffic_cone"])), int(rng.integers(NUM_VARIANTS["barrier"]))
+    widths = [road_user_extent("barrier", variant)[1] for variant in range(NUM_VARIANTS["barrier"])]
+    room = strip.width - _EDGE - 0.25
+    cone = int(rng.integers(NUM_VARIANTS["traffic_cone"]))
+    board = int(rng.choice([variant for variant, width in enumerate(widths) if width <= room]))
     wall = int(rng.integers(NUM_VARIANTS["barrier"]))
     kerb = strip.width - 0.4
     for share in np.linspace(0, 1, 6):
         xy, yaw = strip.point(start + share * _TAPER, kerb + share * (_EDGE - kerb))
         draft.put("traffic_cone", cone, xy, yaw)
-    across = road_user_extent("barrier", board)[1] + 0.15
-    count = max(1, int((strip.width - _EDGE - 0.5) / across))
+    across = widths[board] + 0.15
+    count = int((room + 0.15) / across)
     for k in range(count):
-        right = _EDGE + 0.4 + (strip.width - _EDGE - 0.4) / 2 + (k - (count - 1) / 2) * across
+        right = strip.width - room / 2 + (k - (count - 1) / 2) * across
         xy, yaw = strip.point(start + _TAPER + 1.5, right)
         draft.put("barrier", board, xy, yaw + math.pi)
-    along, step = start + _TAPER + 3.5, road_user_extent("barrier", wall)[1] + 0.3
+    along, step = start + _TAPER + 3.5, widths[wall] + 0.3
     solid = rng.uniform() < 0.7
     while along < end - 5:
         xy, yaw = strip.point(along, _EDGE)
@@ -192,11 +196,10 @@ def _dig(draft: _Draft, strip: _Strip, start: float, end: float, rng: np.random.
         draft.put("construction_vehicle", variant, xy, yaw + rng.normal(0, 0.03))
         at += long + float(rng.uniform(1.0, 6.0))
     if at + 2.4 < hole_start:
-        xy, yaw = strip.point(hole_start - 1.4, middle + 0.2)
-        draft.taken.append(shapely.Point(xy).buffer(1.0))
-        draft.heaps.append(
-            Placement(make_mound(int(rng.integers(4)), 1.2, 0.8, True), (float(xy[0]), float(xy[1])), yaw)
-        )
+        radius = min(1.2, (strip.width - _EDGE - 0.3) / 2)
+        xy, yaw = strip.point(hole_start - 1.4, min(middle + 0.2, strip.width - radius - 0.05))
+        draft.taken.append(shapely.Point(xy).buffer(radius - 0.2))
+        draft.heaps.append(Placement(make_mound(int(rng.integers(4)), radius, radius / 1.5, True), pair(xy), yaw))
     workers = [
         variant
         for variant in range(NUM_VARIANTS["pedestrian"])

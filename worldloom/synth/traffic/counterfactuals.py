@@ -11,10 +11,11 @@ from worldloom.errors import InputError
 from worldloom.synth.towns.town import Town
 from worldloom.synth.traffic.drive import Drive, stride_of
 from worldloom.synth.traffic.ego import EGO_EXTENT, EGO_FRONT, MAX_BRAKING, Action
-from worldloom.synth.traffic.lane_paths import Place, Way
+from worldloom.synth.traffic.lane_paths import Place
 from worldloom.synth.traffic.pilots import Follow, Pilot, brake, pursue, smooth, speed_up, tailgate
 from worldloom.synth.traffic.simulator import Simulator, Snapshot, State
 from worldloom.synth.traffic.sumo import STEP, SumoError
+from worldloom.synth.traffic.way import Way
 
 MANOEUVRES = (
     *("keep", "change_left", "change_right", "turn_left", "turn_right", "brake", "accelerate", "cut_in"),

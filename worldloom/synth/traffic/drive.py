@@ -21,7 +21,7 @@ from worldloom.synth.traffic.live_traffic import LiveTraffic, Moment
 from worldloom.synth.traffic.motion import Box
 from worldloom.synth.traffic.sumo import STEP
 
-RANGE = 80.0  # metres from the ego's path in which users are told
+RANGE = 80.0  # metres from the ego's path in which users are told; nuScenes is scored up to 50
 CHOICE = 20.0  # seconds of its drive by which an ego is chosen
 _STILL = 0.15  # m/s; who is slower stands
 _LONGEST = 25.0  # metres from a body's front to the middle of the trailer that it pulls, at most

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from worldloom.synth.traffic.motion import Body, pull
+from worldloom.synth.traffic.body import Body, pull
 from worldloom.synth.traffic.sumo import Move
 
 # nuScenes was driven in a Renault Zoe. The ego frame is on the ground under the middle of the rear axle, x forward.

@@ -3,15 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64
 
 from worldloom.synth.towns.roads import Connection, Lane, RoadMap
+from worldloom.synth.traffic.way import Line, Way, distinct, project, way_of
 
-Line = Float64[np.ndarray, "_ 2"]
-_SPACING = 0.5  # metres between the points of a way
+_Candidate = tuple[Lane, Connection | None, Line]  # a line that leads to or along a lane
 
 
 @dataclass(frozen=True)
@@ -24,45 +22,6 @@ class Place:
     aside: float  # metres to the left of its middle
 
 
-@dataclass(frozen=True)
-class Way:
-    """A line to follow, with points _SPACING apart."""
-
-    points: Line
-
-    @cached_property
-    def lengths(self) -> Float64[np.ndarray, " p"]:
-        """Metres from the beginning to each point."""
-        return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(self.points, axis=0).T))])
-
-    def locate(self, x: float, y: float, after: float = 0.0, before: float = math.inf) -> tuple[float, float]:
-        """(metres along, metres to the left) of a point, sought between two distances along the way."""
-        first = max(0, int(np.searchsorted(self.lengths, after, side="right")) - 1)
-        last = min(len(self.points), int(np.searchsorted(self.lengths, before)) + 1)
-        return _project(self.points[first : max(last, first + 2)], x, y, self.lengths[first])
-
-    def at(self, along: float) -> tuple[float, float, float]:
-        """(x, y, heading) at a distance along; straight on beyond the end."""
-        i = int(np.clip(np.searchsorted(self.lengths, along, side="right") - 1, 0, len(self.points) - 2))
-        (x0, y0), (x1, y1) = self.points[i], self.points[i + 1]
-        share = (along - self.lengths[i]) / (self.lengths[i + 1] - self.lengths[i])
-        return float(x0 + share * (x1 - x0)), float(y0 + share * (y1 - y0)), math.atan2(y1 - y0, x1 - x0)
-
-    def shifted(self, aside: Float64[np.ndarray, " p"]) -> "Way":
-        """The way moved to the left by so many metres at each of its points."""
-        step = np.gradient(self.points, axis=0)
-        left = np.stack([-step[:, 1], step[:, 0]], -1) / np.hypot(*step.T)[:, None]
-        return way_of(self.points + aside[:, None] * left)
-
-
-def way_of(points: Line) -> Way:
-    """A way through points, with even spacing."""
-    points = _distinct(points)
-    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    even = np.linspace(0, lengths[-1], max(2, math.ceil(lengths[-1] / _SPACING) + 1))
-    return Way(np.stack([np.interp(even, lengths, points[:, k]) for k in (0, 1)], -1))
-
-
 class LanePaths:
     """The lanes of a town on which cars drive, closed ones excepted, and how they follow each other."""
 
@@ -70,15 +29,15 @@ class LanePaths:
         self._lanes = {
             name: lane for name, lane in roads.lanes.items() if lane.use == "drive" and lane.id not in closed
         }
-        self._across = [
-            replace(c, via=_distinct(c.via))
-            for c in roads.connections
-            if c.from_lane in self._lanes and c.to_lane in self._lanes
-        ]
+        across = [replace(c, via=distinct(c.via)) for c in roads.connections]
+        self._across = [c for c in across if c.from_lane in self._lanes and c.to_lane in self._lanes]
         self._onward: dict[str, list[Connection]] = {}
         for connection in self._across:
             self._onward.setdefault(connection.from_lane, []).append(connection)
         self._edges = {edge.id: [lane for lane in edge.lanes if lane.id in self._lanes] for edge in roads.edges}
+        shut = {lane.id: lane for lane in roads.lanes.values() if lane.use == "drive" and lane.id in closed}
+        self._shut: list[_Candidate] = [(lane, None, lane.centre) for lane in shut.values()]
+        self._shut += [(roads.lanes[c.to_lane], None, c.via) for c in across if {c.from_lane, c.to_lane} & shut.keys()]
 
     def onward(self, lane: Lane) -> list[Connection]:
         """The ways on from the end of a lane."""
@@ -93,23 +52,17 @@ class LanePaths:
         return lanes[i]
 
     def place(self, x: float, y: float, yaw: float) -> Place | None:
-        """The lane on which a vehicle of this heading is; None if it is on none."""
-        best, found = math.inf, None
-        lines: list[tuple[Lane, Connection | None, Line]] = [(lane, None, lane.centre) for lane in self._lanes.values()]
-        lines += [(self._lanes[c.to_lane], c, c.via) for c in self._across if len(c.via) > 1]
-        for lane, connection, line in lines:
-            low, high = line.min(0) - 4, line.max(0) + 4
-            if not (low[0] < x < high[0] and low[1] < y < high[1]):
-                continue
-            along, aside = _project(line, x, y, 0.0)
-            length = float(np.hypot(*np.diff(line, axis=0).T).sum())
-            if not -1 < along < length + 1 or abs(aside) > 3:
-                continue
-            off = abs(math.remainder(way_of(line).at(min(max(along, 0.0), length))[2] - yaw, math.tau))
-            cost = abs(aside) + 3 * off + (0.3 if connection is not None else 0.0)
-            if off < 1.0 and cost < best:
-                best, found = cost, Place(lane, connection, along, aside)
-        return found
+        """The lane on which a vehicle of this heading is; None if it is on none.
+
+        On a closed lane, whose ends one can drive on as far as the works, it is the open one beside it.
+        """
+        lines: list[_Candidate] = [(lane, None, lane.centre) for lane in self._lanes.values()]
+        found = _nearest([*lines, *((self._lanes[c.to_lane], c, c.via) for c in self._across)], x, y, yaw)
+        shut = _nearest(self._shut, x, y, yaw) if found is None else None
+        if shut is None or not self._edges[shut.lane.edge]:
+            return found
+        lane = min(self._edges[shut.lane.edge], key=lambda other: abs(other.index - shut.lane.index))
+        return Place(lane, None, *project(lane.centre, x, y, 0.0))
 
     def way(self, place: Place, length: float, edges: Sequence[str] = (), turn: str = "") -> Way | None:
         """The line ahead from a place.
@@ -159,6 +112,26 @@ class LanePaths:
         return min(here, key=lambda pair: order[pair[1].turn], default=(lane, None))
 
 
+def _nearest(candidates: list[_Candidate], x: float, y: float, yaw: float) -> Place | None:
+    """Where among these a vehicle is most likely to be."""
+    best, found = math.inf, None
+    for lane, connection, line in candidates:
+        if len(line) < 2:
+            continue
+        low, high = line.min(0) - 4, line.max(0) + 4
+        if not (low[0] < x < high[0] and low[1] < y < high[1]):
+            continue
+        along, aside = project(line, x, y, 0.0)
+        length = float(np.hypot(*np.diff(line, axis=0).T).sum())
+        if not -1 < along < length + 1 or abs(aside) > 3:
+            continue
+        off = abs(math.remainder(way_of(line).at(min(max(along, 0.0), length))[2] - yaw, math.tau))
+        cost = abs(aside) + 3 * off + (0.3 if connection is not None else 0.0)
+        if off < 1.0 and cost < best:
+            best, found = cost, Place(lane, connection, along, aside)
+    return found
+
+
 def _changing(here: Line, there: Line) -> Line:
     """From one lane over to another beside it, in the middle of the street; the lane itself if they are the same."""
     if here is there:
@@ -171,25 +144,5 @@ def _changing(here: Line, there: Line) -> Line:
     return (1 - blend) * lines[0] + blend * lines[1]
 
 
-def _distinct(line: Line) -> Line:
-    """Without points that repeat the one before."""
-    return line[np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > 1e-6])] if len(line) > 1 else line
-
-
 def _length(line: Line) -> float:
     return float(np.hypot(*np.diff(line, axis=0).T).sum()) if len(line) > 1 else 0.0
-
-
-def _project(line: Line, x: float, y: float, start: float) -> tuple[float, float]:
-    """(metres along, metres to the left) of a point; the ends are drawn out straight."""
-    side = np.diff(line, axis=0)
-    lengths = np.hypot(*side.T)
-    offset = np.array([x, y]) - line[:-1]
-    share = (offset * side).sum(-1) / lengths**2
-    low, high = np.zeros(len(side)), np.ones(len(side))
-    low[0], high[-1] = -np.inf, np.inf
-    share = np.clip(share, low, high)
-    apart = np.hypot(*(offset - share[:, None] * side).T)
-    i = int(apart.argmin())
-    cross = side[i, 0] * offset[i, 1] - side[i, 1] * offset[i, 0]
-    return float(start + lengths[:i].sum() + share[i] * lengths[i]), float(math.copysign(apart[i], cross))

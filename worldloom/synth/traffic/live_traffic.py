@@ -33,7 +33,7 @@ class LiveTraffic:
     """SUMO's traffic with rolling bodies, at step 0 when it is made. Close it, or use `with`."""
 
     def __init__(self, town: Town, seed: int, density: float | int = 1.0) -> None:
-        closed = frozenset(closure.lane_id for closure in town.closures)
+        closed = frozenset(town.closed_lanes)
         self.traffic: Traffic = make_traffic(town.roads, seed, density, closed)
         self.sumo = Sumo(with_closed_lanes(town.roads.net_xml, closed), self.traffic.routes_xml, seed)
         self.sumo.step(round((WARM_UP - _SETTLING) / STEP), look=False)

@@ -11,23 +11,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from worldloom.synth.road_users.heavy_vehicles import FIFTH_WHEEL, KINGPIN
+from worldloom.synth.traffic.body import Body, pull
 from worldloom.synth.traffic.demand import Member
 from worldloom.synth.traffic.sumo import STEP, Reading, Sighting
 
 REAR_AXLE = 0.78  # how far behind the nose the fixed axle is, as a share of the length
 _CATCH_UP = (1.3, 0.7)  # shown things move at most this many times as fast as SUMO's, and this many m/s more
 _TURN_RATE = 3.0  # rad/s of a pedestrian who turns round
-
-
-class Body(NamedTuple):
-    """One road user at one time; x, y is the point that is followed: the front of vehicles, the middle of people."""
-
-    x: float
-    y: float
-    yaw: float
-    speed: float  # of that point, m/s
-    distance: float  # travelled since the beginning, metres
-    trailer_yaw: float
 
 
 class Box(NamedTuple):
@@ -57,14 +47,6 @@ def follow(bodies: Mapping[str, Body], reading: Reading, members: Mapping[str, M
         before = bodies.get(seen.id)
         moved[seen.id] = _start(middle) if before is None else _walk(before, middle)
     return moved
-
-
-def pull(x: float, y: float, yaw: float, arm: float, to_x: float, to_y: float) -> float:
-    """Heading of a rod of length `arm` whose front is pulled from (x, y) to (to_x, to_y), its other end rolling freely.
-
-    The end moves along the rod's new direction (a tractrix, in one step).
-    """
-    return math.atan2(to_y - (y - arm * math.sin(yaw)), to_x - (x - arm * math.cos(yaw)))
 
 
 def boxes(bodies: Mapping[str, Body], members: Mapping[str, Member], earlier: Mapping[str, Body]) -> dict[str, Box]:

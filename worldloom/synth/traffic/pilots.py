@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from worldloom.synth.traffic.ego import EGO_EXTENT, EGO_FRONT, MAX_BRAKING, Action
-from worldloom.synth.traffic.lane_paths import Way
 from worldloom.synth.traffic.simulator import State
+from worldloom.synth.traffic.way import Way
 
 Pilot = Callable[[State], Action]
 _SIDEWAYS = 2.5  # m/s² in a bend

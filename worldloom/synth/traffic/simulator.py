@@ -40,10 +40,11 @@ from worldloom.synth.traffic.ego import (
     ego_from_body,
 )
 from worldloom.synth.traffic.footprints import gap, overlap, time_to_collision
-from worldloom.synth.traffic.lane_paths import LanePaths, Way
+from worldloom.synth.traffic.lane_paths import LanePaths
 from worldloom.synth.traffic.live_traffic import LiveTraffic, Moment
 from worldloom.synth.traffic.motion import Box
 from worldloom.synth.traffic.sumo import STEP, SumoError
+from worldloom.synth.traffic.way import Way
 
 _SIGHT = 60.0  # metres within which gaps and times to collision are computed
 _ROUTE_AHEAD = 2000.0  # metres of the planned route along which progress is measured
@@ -156,7 +157,7 @@ class Simulator:
     @cached_property
     def paths(self) -> LanePaths:
         """The town's lanes, for whoever steers."""
-        return LanePaths(self.town.roads, frozenset(closure.lane_id for closure in self.town.closures))
+        return LanePaths(self.town.roads, frozenset(self.town.closed_lanes))
 
     @property
     def members(self) -> dict[str, Member]:

@@ -1,6 +1,7 @@
 """Towns and drives as Occ3D labels: complete truth, or what sensors on the drive would have known of it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from worldloom.synth.voxels.masks import SensorMasks
 from worldloom.synth.voxels.static_layer import TILE, Cloud, SoupTiles, StaticLayer, Tile, joined_clouds
 from worldloom.synth.voxels.user_cloud import PlacedUser, user_cloud
 from worldloom.synth.voxels.voxel_priority import LABEL_OF_RANK, RANK_OF_LABEL
-from worldloom.synth.world import Thing, World
+from worldloom.synth.world import Thing
 
 GROUND_SPACING = 0.2  # metres; the cell of a town's ground raster
 
@@ -129,7 +130,7 @@ class Voxelizer:
         if self._caster is None:
             world = self.town.world()
             things = (*world.things, *(placed_thing(user) for user in self._standing))
-            self._caster = Caster(World("town", world.seed, things, world.sky, world.stands))
+            self._caster = Caster(replace(world, things=things))
         return self._caster
 
     def _tile(self, tile: Tile) -> Cloud:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from worldloom.apps.bench.occupancy.closed_loop import planner_rows
 from worldloom.apps.bench.occupancy.codes import code_rows
+from worldloom.apps.bench.occupancy.cost import cost_rows
 from worldloom.apps.bench.occupancy.forecasts import forecast_rows
 from worldloom.apps.bench.occupancy.long_rollouts import rollout_rows
 from worldloom.apps.bench.occupancy.paths import path_rows
@@ -20,7 +21,7 @@ _LOOKED_AT = 2  # test towns that were looked at while the planner was built
 
 
 def run(quick: bool) -> list[Row]:
-    """Forecasts, codes, following, risk, long roll-outs and the planner. Without weights only floors are printed."""
+    """Forecasts, codes, following, risk, long roll-outs, planner, cost. Without weights only floors are printed."""
     towns = TOWN_SPLITS["test"][_LOOKED_AT:][: 1 if quick else 3]
     with tempfile.TemporaryDirectory() as folder:
         for _ in write_clips(towns, Path(folder), 1 if quick else 2, num_alternatives=1 if quick else 2):
@@ -39,4 +40,5 @@ def run(quick: bool) -> list[Row]:
         *path_rows(clips, model, quick),
         *rollout_rows(logged, model, quick),
         *planner_rows(towns, model, quick),
+        *cost_rows([clip.occupancy for clip in logged], model, quick),
     ]
