@@ -1,6 +1,5 @@
 """From splats to surfaces: depth views, a mesh with its texture, voxels, and what physics collides with."""
 
-from worldloom.recon.mesh.boxes import Boxes, boxes_from_solid
 from worldloom.recon.mesh.decimate import decimate, decimate_closed
 from worldloom.recon.mesh.depth_views import DepthViews, depth_views, look_around, voxel_size_for
 from worldloom.recon.mesh.hulls import hulls_from_solid
@@ -12,13 +11,11 @@ from worldloom.recon.mesh.tsdf import TsdfVolume, fuse
 from worldloom.recon.mesh.voxels import SceneVoxels, voxels_from_views
 
 __all__ = [
-    "Boxes",
     "DepthViews",
     "SceneVoxels",
     "Solid",
     "TsdfVolume",
     "bake_colours",
-    "boxes_from_solid",
     "collider_from_solid",
     "decimate",
     "decimate_closed",

@@ -19,7 +19,7 @@ def decimate(mesh: Mesh, num_faces: int) -> Mesh:
     """
     if len(mesh.faces) <= num_faces:
         return mesh
-    library = require("fast_simplification", "mesh", "decimating a mesh")
+    library = require("fast_simplification", "export", "decimating a mesh")
     vertices, faces = library.simplify(
         mesh.vertices.numpy(), mesh.faces.numpy().astype(np.int32), target_count=num_faces
     )
