@@ -19,6 +19,12 @@ from worldloom.geometry.mesh import Mesh
 EXTENT = 3.0  # standard deviations of a splat inside the extent of all
 
 
+def check_usd() -> None:
+    """Raises MissingExtra where OpenUSD is not installed, or is older than 26.03."""
+    if not hasattr(require("pxr.UsdVol", "export", "writing USD"), "ParticleField3DGaussianSplat"):
+        raise MissingExtra("writing splats needs OpenUSD 26.03 or later; pip install -U 'worldloom[export]'")
+
+
 def save_usd(path: str | Path, gaussians: Gaussians, collider: Mesh | None = None) -> None:
     """Write /World/Splats and, if there is a collider, /World/Collider: metres, z up, .usd, .usdc (binary) or .usda.
 
@@ -32,11 +38,9 @@ def save_usd(path: str | Path, gaussians: Gaussians, collider: Mesh | None = Non
     path = Path(path)
     if path.suffix.lower() not in (".usd", ".usda", ".usdc"):
         raise InputError(f"{path}: expected a file ending in .usd, .usdc, .usda, got {path.suffix or 'no suffix'!r}")
-    Usd = require("pxr.Usd", "export", "writing USD")
-    from pxr import Gf, UsdGeom, UsdPhysics, UsdVol, Vt
+    check_usd()
+    from pxr import Gf, Usd, UsdGeom, UsdPhysics, UsdVol, Vt
 
-    if not hasattr(UsdVol, "ParticleField3DGaussianSplat"):
-        raise MissingExtra("writing splats needs OpenUSD 26.03 or later; pip install -U 'worldloom[export]'")
     gaussians = check_gaussians(gaussians.to("cpu"), f"saving {path}")
     if not len(gaussians):
         raise InputError(f"saving {path}: expected at least one Gaussian, got none")

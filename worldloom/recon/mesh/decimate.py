@@ -1,5 +1,7 @@
 """Fewer triangles for the same surface."""
 
+from types import ModuleType
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -8,6 +10,15 @@ from scipy.sparse.csgraph import connected_components
 
 from worldloom.errors import require
 from worldloom.geometry.mesh import Mesh
+
+
+def check_decimation() -> ModuleType:
+    """The library that decimates.
+
+    Raises:
+        MissingExtra: fast-simplification is not installed.
+    """
+    return require("fast_simplification", "export", "decimating a mesh")
 
 
 def decimate(mesh: Mesh, num_faces: int) -> Mesh:
@@ -19,8 +30,7 @@ def decimate(mesh: Mesh, num_faces: int) -> Mesh:
     """
     if len(mesh.faces) <= num_faces:
         return mesh
-    library = require("fast_simplification", "export", "decimating a mesh")
-    vertices, faces = library.simplify(
+    vertices, faces = check_decimation().simplify(
         mesh.vertices.numpy(), mesh.faces.numpy().astype(np.int32), target_count=num_faces
     )
     return Mesh(torch.from_numpy(vertices).float(), torch.from_numpy(faces).long())
