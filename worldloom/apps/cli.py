@@ -102,8 +102,8 @@ def export(
         list[Format],
         typer.Option(
             "--format",
-            help="Again for each: ply, spz, splat, gltf (splats as glTF), glb (textured mesh), collision (watertight mesh "
-            "and convex hulls), occupancy (voxels), usd (splats and collider), urdf, mjcf (MuJoCo), colmap.",
+            help="Again for each: ply, spz, splat, gltf (splats as glTF), glb (textured mesh), collision (watertight "
+            "mesh and convex hulls), occupancy (voxels), usd (splats and collider), urdf, mjcf (MuJoCo), colmap.",
         ),
     ],
     cameras: Annotated[
@@ -112,6 +112,9 @@ def export(
     ] = None,
     voxel_size: Annotated[float, typer.Option(help="Metres, of occupancy and colliders.")] = 0.1,
     faces: Annotated[int, typer.Option(help="Triangles of the textured mesh, at most about.")] = 100_000,
+    view_size: Annotated[
+        int, typer.Option(help="Pixels along the 90° views that surfaces are measured in: finer, and slower.")
+    ] = 512,
     force: Force = False,
     resume: Resume = False,
 ) -> None:
@@ -125,6 +128,7 @@ def export(
         cameras=cameras,
         voxel_size=voxel_size,
         num_faces=faces,
+        view_size=view_size,
         force=force,
         resume=resume,
     )

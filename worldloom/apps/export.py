@@ -50,6 +50,7 @@ MAX_POINTS = 100_000  # of a COLMAP model
 SURE = 0.5  # opacity of a splat that is a point of a surface
 VOXEL_SIZES = (0.005, 10.0)  # metres
 FACES = (100, 10_000_000)
+VIEW_SIZE, VIEW_SIZES = 512, (64, 2048)  # pixels
 EYES_OF_PANORAMA, EYES = 4, 8
 
 
@@ -69,6 +70,7 @@ def make_export(
     cameras: Path | None = None,
     voxel_size: float = 0.1,
     num_faces: int = surfaces.NUM_FACES,
+    view_size: int = VIEW_SIZE,
     force: bool = False,
     resume: bool = False,
 ) -> ExportResult:
@@ -76,15 +78,16 @@ def make_export(
 
     Args:
         world: a folder of `worldloom scene`, or a .ply, .spz, .splat or .glb of splats.
-        cameras: see `load_cameras`; where they stood is free space. Needed for what is not splats alone, if the world is
-            a file.
+        cameras: see `load_cameras`; where they stood is free space. Needed for what is not splats alone, if the world
+            is a file.
         voxel_size: metres, of the occupancy and the colliders; coarser where the world is too large for it.
         num_faces: of the textured mesh, about.
+        view_size: pixels along the 90 degree views that the world is measured in: how fine surfaces and textures are.
     Raises:
         InputError: before anything is made, if the world or an option cannot be used; see also `open_run`.
         MissingExtra: a library that a format needs is not installed.
     """
-    chosen = _check(formats, voxel_size, num_faces)
+    chosen = _check(formats, voxel_size, num_faces, view_size)
     source = _Source.find(world, cameras)
     if source.cameras is None and (needing := [name for name in chosen if name not in SPLATS_ONLY]):
         raise InputError(f"{world} holds splats alone, and {needing[0]} asks where cameras stood; pass --cameras FILE")
@@ -99,14 +102,15 @@ def make_export(
         "formats": chosen,
         "voxel_size": voxel_size,
         "num_faces": num_faces,
+        "view_size": view_size,
     }
     with open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
-            _build(run, _World(gaussians, posed, source.centre, voxel_size, num_faces), chosen)
+            _build(run, _World(gaussians, posed, source.centre, voxel_size, num_faces, view_size), chosen)
     return ExportResult(out, json.loads((out / REPORT).read_text()))
 
 
-def _check(formats: Sequence[str], voxel_size: float, num_faces: int) -> list[str]:
+def _check(formats: Sequence[str], voxel_size: float, num_faces: int, view_size: int) -> list[str]:
     """The formats in our order, each once."""
     if unknown := [name for name in formats if name not in FORMATS]:
         raise InputError(f"expected a format of {', '.join(FORMATS)}, got {unknown[0]!r}")
@@ -116,6 +120,8 @@ def _check(formats: Sequence[str], voxel_size: float, num_faces: int) -> list[st
         raise InputError(f"--voxel-size must be {VOXEL_SIZES[0]} to {VOXEL_SIZES[1]:g} metres, got {voxel_size}")
     if not FACES[0] <= num_faces <= FACES[1]:
         raise InputError(f"--faces must be {FACES[0]} to {FACES[1]:,}, got {num_faces}")
+    if not VIEW_SIZES[0] <= view_size <= VIEW_SIZES[1]:
+        raise InputError(f"--view-size must be {VIEW_SIZES[0]} to {VIEW_SIZES[1]} pixels, got {view_size}")
     if any(name in DECIMATED for name in formats):
         surfaces.check_decimation()
     if "usd" in formats:
@@ -151,11 +157,17 @@ class _World:
     """Splats, and what is made of them when a format first asks for it."""
 
     def __init__(
-        self, gaussians: Gaussians, posed: PosedImages | None, from_centre: bool, voxel_size: float, num_faces: int
+        self,
+        gaussians: Gaussians,
+        posed: PosedImages | None,
+        from_centre: bool,
+        voxel_size: float,
+        num_faces: int,
+        view_size: int,
     ) -> None:
         self.gaussians, self.posed = gaussians, posed
         self.voxel_size = voxel_size
-        self._from_centre, self._num_faces = from_centre, num_faces
+        self._from_centre, self._num_faces, self._view_size = from_centre, num_faces, view_size
 
     @property
     def cameras(self) -> Camera:
@@ -171,7 +183,7 @@ class _World:
             middle = (places - places.mean(0)).norm(dim=-1).argmin()
             places = torch.cat([places[middle, None], places])
         num = EYES_OF_PANORAMA if self._from_centre else EYES
-        return surfaces.look_around(self.gaussians, places, num_eyes=num)
+        return surfaces.look_around(self.gaussians, places, self._view_size, num)
 
     @cached_property
     def eyes(self) -> Float[Tensor, "e 3"]:

@@ -40,7 +40,9 @@ class Glb:
         """
         entry = self.tree["accessors"][accessor]
         if "bufferView" not in entry or "sparse" in entry:
-            raise InputError(f"{self.path}: expected accessor {accessor} to hold its numbers, got a sparse or empty one")
+            raise InputError(
+                f"{self.path}: expected accessor {accessor} to hold its numbers, got a sparse or empty one"
+            )
         view = self.tree["bufferViews"][entry["bufferView"]]
         dtype, width = np.dtype(COMPONENTS[entry["componentType"]]), WIDTHS[entry["type"]]
         start = view.get("byteOffset", 0) + entry.get("byteOffset", 0)
@@ -105,7 +107,7 @@ def glb_bytes(tree: Mapping[str, Any], block: bytes) -> bytes:
 
 
 def _check(glb: Glb) -> None:
-    tree, path = glb.tree, glb.path
+    path = glb.path
     buffers = _entries(glb, "buffers")
     if len(buffers) > 1 or any("uri" in buffer for buffer in buffers):
         raise InputError(f"{path}: expected all data inside the file, got other buffers")
@@ -114,11 +116,15 @@ def _check(glb: Glb) -> None:
         start, length = _whole(view.get("byteOffset", 0)), _whole(view["byteLength"])
         stride = _whole(view.get("byteStride", 4))
         if view["buffer"] != 0 or start + length > len(glb.block) or not 1 <= stride <= 252:
-            raise InputError(f"{path}: expected bufferView {i} inside of {len(glb.block)} bytes, got {start} + {length}")
+            raise InputError(
+                f"{path}: expected bufferView {i} inside of {len(glb.block)} bytes, got {start} + {length}"
+            )
     for i, entry in enumerate(_entries(glb, "accessors")):
         count = _whole(entry["count"])
         if entry["componentType"] not in COMPONENTS or entry["type"] not in WIDTHS or count > MAX_ITEMS:
-            raise InputError(f"{path}: expected accessor {i} of a known kind and at most {MAX_ITEMS} items, got {count}")
+            raise InputError(
+                f"{path}: expected accessor {i} of a known kind and at most {MAX_ITEMS} items, got {count}"
+            )
         if "sparse" in entry and _whole(entry["sparse"]["count"]) > count:
             raise InputError(f"{path}: expected accessor {i} to replace at most {count} items, got more")
         if "bufferView" not in entry:

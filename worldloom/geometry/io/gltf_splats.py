@@ -171,7 +171,9 @@ def _gaussians(glb: Glb, primitive: dict[str, Any]) -> Gaussians:
     scales, opacities = column(f"{EXTENSION}:SCALE", 3), column(f"{EXTENSION}:OPACITY", 1)[:, 0]
     if {len(values) for values in (quats, scales, opacities, *sh)} != {len(means)}:
         raise InputError(f"{glb.path}: expected all properties of {len(means)} splats, got others")
-    return Gaussians(means, torch.nn.functional.normalize(quats.roll(1, 1), dim=1), scales, opacities, torch.stack(sh, 1))
+    return Gaussians(
+        means, torch.nn.functional.normalize(quats.roll(1, 1), dim=1), scales, opacities, torch.stack(sh, 1)
+    )
 
 
 def _moved(gaussians: Gaussians, world_from_mesh: Float[Tensor, "4 4"], path: Path) -> Gaussians:

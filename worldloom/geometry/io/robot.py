@@ -64,7 +64,7 @@ def save_urdf(path: str | Path, num_hulls: int, name: str = "scene") -> None:
 
 
 def save_mjcf(path: str | Path, num_hulls: int, name: str = "scene") -> None:
-    """Write a MuJoCo model whose world body is the scene; it names the meshes of `save_robot_meshes` in the same folder.
+    """Write a MuJoCo model whose world body is the scene, with the meshes of `save_robot_meshes` in the same folder.
 
     What is seen is in group 2 and what is collided with in group 3, which the viewer of MuJoCo hides at first.
     """

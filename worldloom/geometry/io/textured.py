@@ -17,7 +17,6 @@ from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.yup import yup_from_world
 from worldloom.geometry.rigid import apply
 
-
 JPEG_QUALITY = 92
 
 
@@ -107,9 +106,7 @@ def save_textured_glb(
     for i, node in enumerate(nodes):
         matrix = (turn @ node.world_from_mesh.cpu().float() @ turn.T).double().numpy()
         scene.graph.update(frame_to=f"{i:05d} {node.name}", matrix=matrix, geometry=f"mesh {node.mesh}")
-    data = scene.export(
-        file_type="glb", include_normals=False, tree_postprocessor=_show_as_it_is if unlit else None
-    )
+    data = scene.export(file_type="glb", include_normals=False, tree_postprocessor=_show_as_it_is if unlit else None)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 

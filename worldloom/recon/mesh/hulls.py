@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull
 
 from worldloom.geometry.mesh import Mesh
 from worldloom.recon.mesh.solid import Solid, collider_from_solid

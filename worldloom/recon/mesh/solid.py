@@ -34,8 +34,8 @@ def solid_from_voxels(voxels: SceneVoxels, eyes: Float[Tensor, "e 3"]) -> Solid:
 
     The other unknown voxels are passable: the shadow that a chair casts on the wall behind it is no obstacle. The
     ground goes on under furniture and into the shadows at the height of the floor around, so that nothing falls out of
-    the world where nobody has looked. A floor is the lowest surface of a column below the eyes that was seen from above;
-    what is narrower than `FURNITURE` is opened away.
+    the world where nobody has looked. A floor is the lowest surface of a column below the eyes that was seen from
+    above; what is narrower than `FURNITURE` is opened away.
 
     Args:
         eyes: world points in free space, from which the voxels were seen.

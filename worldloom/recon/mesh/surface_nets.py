@@ -1,7 +1,7 @@
 """The zero surface of a signed distance as triangles: one vertex in each cell that it crosses (Gibson 1998)."""
 
 import torch
-from jaxtyping import Bool, Float, Int, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from worldloom.geometry.mesh import Mesh
@@ -15,8 +15,8 @@ def surface_nets(volume: TsdfVolume, steepest: float = STEEPEST) -> Mesh:
     """Triangles of the surface, counter-clockwise as seen from the free side; no colours.
 
     A cell lies between the centres of 2 x 2 x 2 voxels. Where all eight were seen and their signs differ, it gets a
-    vertex: the mean of the points at which its edges are crossed. Each crossed edge joins the vertices of the four cells
-    around it. A surface therefore ends where observation ends, and no hole is closed.
+    vertex: the mean of the points at which its edges are crossed. Each crossed edge joins the vertices of the four
+    cells around it. A surface therefore ends where observation ends, and no hole is closed.
 
     Distances cannot change faster than the way between two points (times 1 / cos where they were taken along a slanted
     ray). Beside a silhouette they seem to: free on one side, just behind the surface on the other. Such an edge is no

@@ -145,9 +145,7 @@ def _raster(
     return np.concatenate(texels), np.concatenate(owners), np.concatenate(places)
 
 
-def _barycentric(
-    corners: Float[np.ndarray, "t 3 2"], points: Float[np.ndarray, "t 2"]
-) -> Float[np.ndarray, "t 3"]:
+def _barycentric(corners: Float[np.ndarray, "t 3 2"], points: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "t 3"]:
     """Weights of the corners; those of triangles without area are negative."""
     (ax, ay), (bx, by), (cx, cy) = (corners[:, k].T for k in range(3))
     px, py = points.T

@@ -81,7 +81,7 @@ _SPAN = 1 << 20  # blocks along each axis, half of them below 0
 
 
 def _block_keys(views: DepthViews, i: int, voxel_size: float) -> Int[Tensor, " b"]:
-    """A number for each block that comes within the truncation of a surface, across it; in the order of their places."""
+    """A number for each block that comes within the truncation of a surface, across it; they sort as their places."""
     points = surface_points(views, i)
     normals = torch.nn.functional.normalize(views.plane[i].permute(1, 2, 0)[views.valid[i]], dim=-1)
     reach = TRUNCATION * voxel_size * normals
@@ -146,9 +146,7 @@ def _pixel_table(views: DepthViews, i: int, size: float) -> Float[Tensor, "p 6"]
     return torch.cat([table, table.new_zeros(1, 6)])
 
 
-def _in_frustum(
-    centres: Float[Tensor, "b 3"], K: Float[Tensor, "3 3"], size: tuple[int, int], radius: float
-) -> Tensor:
+def _in_frustum(centres: Float[Tensor, "b 3"], K: Float[Tensor, "3 3"], size: tuple[int, int], radius: float) -> Tensor:
     """Balls of a radius that may touch what a camera sees."""
     height, width = size
     x, y, z = centres.unbind(-1)
