@@ -136,7 +136,8 @@ def collider_from_solid(solid: Solid) -> Mesh:
     """The surface of matter: watertight, a manifold, counter-clockwise from outside; to a fraction of a voxel where the
     distance to the surface is known."""
     size = solid.grid.voxel_size
-    magnitude = solid.signed.abs().clamp(_FLATTEST, 1)
+    # The centre of a voxel of matter may lie before the surface in it, which then is at the centre as nearly as can be.
+    magnitude = torch.where(solid.matter, -solid.signed, solid.signed.abs()).clamp(_FLATTEST, 1)
     magnitude = torch.where(solid.signed == 0, 0.5, magnitude)
     value = torch.where(solid.matter, -magnitude, magnitude)
     x, y, z = (n // SIDE for n in solid.grid.shape)

@@ -60,7 +60,7 @@ def bake_colours(
 
 def _charts(
     vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "m 3"]
-) -> tuple[list[Chart], list[Int[np.ndarray, " f"]]]:
+) -> tuple[list[Chart], list[Int[np.ndarray, " _"]]]:
     """Charts of faces that look the same way and hang together, and the numbers of their faces."""
     axis = directions_of(vertices, faces)
     label = _connected(faces, axis)
@@ -113,7 +113,7 @@ def _pack(charts: list[Chart], views: DepthViews, max_side: int) -> tuple[int, i
 
 def _raster(
     charts: list[Chart],
-    members: list[Int[np.ndarray, " f"]],
+    members: list[Int[np.ndarray, " _"]],
     vertices: Float[np.ndarray, "n 3"],
     faces: Int[np.ndarray, "m 3"],
     size: tuple[int, int],
