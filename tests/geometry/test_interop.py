@@ -21,6 +21,8 @@ from worldloom.geometry.interop import (
     trimesh_from_mesh,
 )
 
+OPEN3D = "the extra 'open3d', or the system's libusb-1.0-0 that it loads, is not installed"
+
 CORNER = Mesh(
     torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]),
     torch.tensor([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]),
@@ -60,7 +62,7 @@ def test_trimesh_and_back() -> None:
 
 
 def test_open3d_and_back() -> None:
-    pytest.importorskip("open3d", reason="the extra 'open3d' is not installed")
+    pytest.importorskip("open3d", reason=OPEN3D, exc_type=ImportError)
     other = open3d_from_mesh(CORNER)
     assert other.get_volume() == pytest.approx(1.0)
     back = mesh_from_open3d(other)
@@ -75,7 +77,7 @@ def test_open3d_and_back() -> None:
 
 def test_open3d_unprojects_a_pixel_to_where_it_is() -> None:
     """A pixel in column j shows what our camera sees through (j + 0.5)."""
-    open3d = pytest.importorskip("open3d", reason="the extra 'open3d' is not installed")
+    open3d = pytest.importorskip("open3d", reason=OPEN3D, exc_type=ImportError)
     camera = cameras()[0]
     other = open3d_from_camera(camera)
     depth = np.zeros(camera.size, np.float32)

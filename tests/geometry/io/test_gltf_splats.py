@@ -123,7 +123,10 @@ def extension(tree: dict[str, Any]) -> dict[str, Any]:
         (lambda tree: tree.update(scene=3), "scenes"),
         (lambda tree: extension(tree).update(kernel="cube"), "kernel"),
         (lambda tree: extension(tree).update(colorSpace="aces"), "colours in"),
-        (lambda tree: extension(tree).update(extensions={"KHR_gaussian_splatting_compression_spz": {}}), "plain splats"),
+        (
+            lambda tree: extension(tree).update(extensions={"KHR_gaussian_splatting_compression_spz": {}}),
+            "plain splats",
+        ),
         (lambda tree: tree["meshes"][0]["primitives"][0].pop("extensions"), "without"),
         (lambda tree: tree.update(meshes=7), "array of objects"),
         (lambda tree: tree["nodes"][0].update(mesh="all"), "whole number"),
