@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from worldloom.geometry.mesh import Mesh
-from worldloom.recon.mesh.solid import Solid, collider_from_solid
+from worldloom.recon.mesh.solid import Solid, signed_matter
 
 TILE = 32  # voxels; no hull is wider
 INTRUSION = 1.5  # voxels that a hull may reach into what is not matter
@@ -22,12 +22,13 @@ def hulls_from_solid(solid: Solid, intrusion: float = INTRUSION) -> list[Mesh]:
 
     The whole is cut in two, and its parts again, until the hull of each part reaches at most `intrusion` voxels into
     what is not matter. A cut goes where the cross-section of matter changes most from one layer to the next, as between
-    a floor and the wall on it. Vertices are those of the collider, so that neighbours meet exactly.
+    a floor and the wall on it. Faces follow the surface of matter, each part along its own axes, so that the wall
+    does not raise the floor at its foot.
     """
     matter = solid.matter.numpy()
     exposed = matter & ~ndimage.binary_erosion(matter, ndimage.generate_binary_structure(3, 3), border_value=1)
     away = ndimage.distance_transform_edt(~matter)
-    corners = _corner_places(solid)
+    faces = _face_places(solid)
     hulls: list[Mesh] = []
     starts = itertools.product(*(range(0, n, TILE) for n in matter.shape))
     todo: list[Box] = [(slice(x, x + TILE), slice(y, y + TILE), slice(z, z + TILE)) for x, y, z in starts]
@@ -35,7 +36,7 @@ def hulls_from_solid(solid: Solid, intrusion: float = INTRUSION) -> list[Mesh]:
         box = _tight(exposed, todo.pop())
         if box is None:
             continue
-        mesh = _hull(exposed, away, corners, box, intrusion)
+        mesh = _hull(exposed, away, faces, box, intrusion)
         if mesh is None:
             todo.extend(_cut(matter, exposed, box))
         else:
@@ -48,13 +49,17 @@ def hulls_from_solid(solid: Solid, intrusion: float = INTRUSION) -> list[Mesh]:
 Box = tuple[slice, slice, slice]
 
 
-def _corner_places(solid: Solid) -> Float[np.ndarray, "x y z 3"]:
-    """Where the corner at the low end of each voxel lies, in voxels: on the surface if it is at its edge."""
-    size, origin = solid.grid.voxel_size, torch.tensor(solid.grid.origin)
-    places = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in solid.grid.shape), indexing="ij"), -1)
-    vertices = ((collider_from_solid(solid).vertices - origin) / size).numpy()
-    cell = np.floor(vertices + 0.5).astype(np.int64)  # a cell lies around the corner that eight voxels share
-    places[tuple(cell.T)] = vertices
+def _face_places(solid: Solid) -> Float[np.ndarray, "6 x y z"]:
+    """How far outside of a voxel's face the surface lies, in voxels; NaN where no surface is before it. The faces are
+    those towards -x, +x, -y, +y, -z and +z; what is beyond the grid is no matter."""
+    value = signed_matter(solid).numpy()
+    places = np.full((6, *value.shape), np.nan, np.float32)
+    for axis in range(3):
+        lines, found = np.moveaxis(value, axis, 0), np.moveaxis(places, axis + 1, 1)
+        for side, own, other in ((0, lines[1:], lines[:-1]), (1, lines[:-1], lines[1:])):
+            target = found[2 * axis + side, 1:] if side == 0 else found[2 * axis + side, :-1]
+            facing = (own < 0) & (other > 0)
+            target[facing] = own[facing] / (own[facing] - other[facing]) - 0.5
     return places
 
 
@@ -69,15 +74,13 @@ def _tight(exposed: Bool[np.ndarray, "x y z"], box: Box) -> Box | None:
 def _hull(
     exposed: Bool[np.ndarray, "x y z"],
     away: Float[np.ndarray, "x y z"],
-    corners: Float[np.ndarray, "x y z 3"],
+    faces: Float[np.ndarray, "6 x y z"],
     box: Box,
     intrusion: float,
 ) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "m 3"]] | None:
     """Hull of the exposed voxels of a box, or None where it reaches too far into what is not matter."""
     start = np.array([side.start for side in box])
-    voxels = np.argwhere(exposed[box]) + start
-    used = np.unique((voxels[:, None] + np.indices((2, 2, 2)).reshape(3, 8).T).reshape(-1, 3), axis=0)
-    points = corners[tuple(used.T)].astype(np.float64)
+    points = _points(exposed[box], faces[:, *box]) + start
     hull = ConvexHull(points, qhull_options="QJ Pp")
     clear = np.argwhere(away[box] > intrusion) + start + 0.5
     if len(clear) > _SAMPLE and _holds_any(hull, clear[:: len(clear) // _SAMPLE]):
@@ -86,12 +89,42 @@ def _hull(
         return None
     number = np.full(len(points), -1)
     number[hull.vertices] = np.arange(len(hull.vertices))
-    faces = number[hull.simplices]
+    triangles = number[hull.simplices]
     # Qhull leaves the order of corners open; its planes say where outside is.
     a, b, c = (points[hull.simplices[:, k]] for k in range(3))
     turned = (np.cross(b - a, c - a) * hull.equations[:, :3]).sum(1) < 0
-    faces[turned] = faces[turned][:, ::-1]
-    return points[hull.vertices], faces.astype(np.int64)
+    triangles[turned] = triangles[turned][:, ::-1]
+    return points[hull.vertices], triangles.astype(np.int64)
+
+
+def _points(part: Bool[np.ndarray, "x y z"], faces: Float[np.ndarray, "6 x y z"]) -> Float[np.ndarray, "n 3"]:
+    """Places, in voxels, that a part's hull is drawn around.
+
+    Corners of voxels that are on the surface, moved along each axis by what the part's own faces there say; and the
+    middles of voxels, so that what is buried has no say in where the surface is. Where the surface is before the
+    outermost layer of the part, no corner reaches beyond it: under a wall a floor is as high as beside it.
+    """
+    total, count = (np.zeros((*(n + 1 for n in part.shape), 3)) for _ in range(2))
+    for direction in range(6):
+        axis, side = divmod(direction, 2)
+        place = np.argwhere(part & np.isfinite(faces[direction]))
+        shift = faces[(direction, *place.T)] * (1 if side else -1)
+        for offset in itertools.product((0, 1), repeat=3):
+            if offset[axis] == side:
+                at = tuple((place + offset).T)
+                np.add.at(total[..., axis], at, shift)
+                np.add.at(count[..., axis], at, 1)
+    corners = np.argwhere(count.any(-1))
+    at = tuple(corners.T)
+    points = np.concatenate([corners + total[at] / np.maximum(count[at], 1), np.argwhere(part) + 0.5])
+    for direction in range(6):
+        axis, side = divmod(direction, 2)
+        layer = (-1 if side else 0,)
+        outermost = np.moveaxis(np.where(part, faces[direction], np.nan), axis, 0)[layer]
+        if np.isfinite(outermost).any():
+            reach = np.nanmax(outermost)
+            points[:, axis] = points[:, axis].clip(*((None, part.shape[axis] + reach) if side else (-reach, None)))
+    return points
 
 
 def _holds_any(hull: ConvexHull, places: Float[np.ndarray, "n 3"]) -> bool:

@@ -54,7 +54,12 @@ def solid_from_voxels(voxels: SceneVoxels, eyes: Float[Tensor, "e 3"]) -> Solid:
     inside = torch.zeros_like(occupied)
     inside[1:-1, 1:-1, 1:-1] = True
     matter = well_composed((occupied | behind | below) & inside)
-    return Solid(matter, torch.nn.functional.pad(voxels.signed, pad), grid)
+    # Floors lie in the middle of their voxels, and so does the ground that goes on from them.
+    signed = torch.nn.functional.pad(voxels.signed, pad)
+    ground = below & (level == floor[..., None])
+    signed = torch.where(ground, -_FLATTEST, signed)
+    signed[..., 1:] = torch.where(ground[..., :-1] & ~matter[..., 1:], 1.0, signed[..., 1:])
+    return Solid(matter, signed, grid)
 
 
 def floor_level(
@@ -132,17 +137,22 @@ def _fill_across_corners(matter: Bool[Tensor, "x y z"]) -> None:
         corner |= hollow
 
 
+def signed_matter(solid: Solid) -> Float[Tensor, "x y z"]:
+    """Voxels from each voxel's centre to the surface of matter: negative in matter, at least `_FLATTEST` in size, and
+    half a voxel where the distance is not known."""
+    # The centre of a voxel of matter may lie before the surface in it, which then is at the centre as nearly as can be.
+    magnitude = torch.where(solid.matter, -solid.signed, solid.signed.abs()).clamp(_FLATTEST, 1)
+    magnitude = torch.where(solid.signed == 0, 0.5, magnitude)
+    return torch.where(solid.matter, -magnitude, magnitude)
+
+
 def collider_from_solid(solid: Solid) -> Mesh:
     """The surface of matter: watertight, a manifold, counter-clockwise from outside; to a fraction of a voxel where the
     distance to the surface is known."""
     size = solid.grid.voxel_size
-    # The centre of a voxel of matter may lie before the surface in it, which then is at the centre as nearly as can be.
-    magnitude = torch.where(solid.matter, -solid.signed, solid.signed.abs()).clamp(_FLATTEST, 1)
-    magnitude = torch.where(solid.signed == 0, 0.5, magnitude)
-    value = torch.where(solid.matter, -magnitude, magnitude)
     x, y, z = (n // SIDE for n in solid.grid.shape)
     volume = full_volume(torch.tensor(solid.grid.origin), size, (x, y, z))
-    volume.distance.copy_(blocked(value))
+    volume.distance.copy_(blocked(signed_matter(solid)))
     # Only what is beside the surface needs to be looked at.
     around = ndimage.generate_binary_structure(3, 3)
     matter = solid.matter.numpy()
