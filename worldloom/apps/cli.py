@@ -323,10 +323,10 @@ class Trainable(StrEnum):
 @app.command()
 def train(
     part: Annotated[Trainable, typer.Argument(help="Which network.")],
-    data: Annotated[Path, typer.Option(help="A folder of worldloom synth clips.")],
+    data: Annotated[Path, typer.Option(help="Clips of worldloom synth clips, or nuScenes with Occ3D labels.")],
     out: Annotated[Path, typer.Option(help="Folder of the model, for all parts; an interrupted call goes on.")],
     validation: Annotated[
-        Path | None, typer.Option(help="Clips to check with; every tenth town of --data if not given.")
+        Path | None, typer.Option(help="Clips to check with; split val, or every tenth town, if not given.")
     ] = None,
     preset: Annotated[str, typer.Option(help="small (two CPU cores) or base (eight GPUs).")] = "small",
     steps: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
@@ -336,6 +336,51 @@ def train(
 
     weights = train_part(part.value, data, out, validation, preset, steps)
     typer.echo(f"{weights} is ready; with tokenizer and worldmodel: worldloom drive --model {shlex.quote(str(out))}")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Clips of towns, or a nuScenes folder with Occ3D labels in gts/.")],
+    out: Out,
+    protocol: Annotated[
+        str, typer.Option(help="ours, occworld, i2world or dome: windows, mask, classes, ego.")
+    ] = "ours",
+    model: Annotated[str | None, typer.Option(help="World model: a name, a folder of weights, or copy-warp.")] = None,
+    infos: Annotated[
+        Path | None, typer.Option(help="Info pickle of OccWorld or OccSora that lists the scenes.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="train or val, of towns test, too; all if not given.")] = None,
+    scene: Annotated[list[str] | None, typer.Option(help="A scene to take; again for each.")] = None,
+    mask: Annotated[str | None, typer.Option(help="Instead of the protocol's: camera, lidar or none.")] = None,
+    absent: Annotated[
+        str | None, typer.Option(help="What a class without truth scores: nan, one, union or support.")
+    ] = None,
+    class_name: Annotated[
+        list[str] | None, typer.Option("--class", help="A class of the mean, again for each; all 17 if not given.")
+    ] = None,
+    stride: Annotated[int | None, typer.Option(help="Frames between windows, instead of the protocol's.")] = None,
+    force: Force = False,
+    resume: Resume = False,
+) -> None:
+    """Score forecasts of a whole data set under a published protocol, beside copies of the past."""
+    from worldloom.apps.evaluate import evaluate as score
+
+    score(
+        data,
+        out,
+        protocol=protocol,
+        model=model,
+        infos=infos,
+        split=split,
+        scenes=scene or (),
+        mask=mask,
+        absent=absent,
+        classes=class_name or (),
+        stride=stride,
+        force=force,
+        resume=resume,
+    )
+    typer.echo(f"{out / 'report.json'} has the scores, {out / 'forecasts.png'} the first window")
 
 
 @app.command("app")

@@ -20,6 +20,7 @@ from worldloom.geometry.ego_path import EgoPath
 from worldloom.geometry.occupancy import FREE, OCC3D_CLASSES, Occupancy, VoxelGrid
 from worldloom.geometry.rigid import compose, invert, rotz
 from worldloom.geometry.warp_occupancy import warp_observed
+from worldloom.occupancy.bodies import draw_tracks, with_bodies
 from worldloom.occupancy.scene_state import HISTORY, ground_picture, plane_poses, scene_state
 from worldloom.occupancy.static_map import StaticMap
 from worldloom.occupancy.static_tokenizer import (
@@ -31,7 +32,7 @@ from worldloom.occupancy.static_tokenizer import (
     symbols_of,
 )
 from worldloom.occupancy.static_world import box_around
-from worldloom.occupancy.tracks import Track, draw_tracks, find_tracks
+from worldloom.occupancy.tracks import Track, find_tracks
 from worldloom.occupancy.traffic import (
     DT,
     TrafficBatch,
@@ -139,7 +140,11 @@ class WorldModel:
                 f"expected a clip of Occ3D's {len(OCC3D_CLASSES)} classes with {DT:g} s between frames, got labels "
                 f"{tuple(past.labels.shape)}, {len(past.classes)} classes, {past.dt:g} s"
             )
-        tracks = tuple(_continued(track) for track in find_tracks(past) if bool(track.present[-1 - _LOST :].any()))
+        tracks = tuple(
+            _continued(track)
+            for track in with_bodies(find_tracks(past), past)
+            if bool(track.present[-1 - _LOST :].any())
+        )
         return WorldState(StaticMap.of(past), tracks, past.world_from_ego.double()[-HISTORY:], past.grid)
 
     def generate(
