@@ -137,8 +137,8 @@ def test_a_file_of_splats_with_cameras(scene: Path, tmp_path: Path) -> None:
 
 
 def test_splats_need_no_cameras_and_resume_finds_them_finished(scene: Path, tmp_path: Path) -> None:
-    for _ in range(2):
-        result = make_export(scene / "scene.ply", tmp_path / "x", ["spz", "spz", "gltf"], resume=True)
+    make_export(scene / "scene.ply", tmp_path / "x", ["spz", "spz", "gltf"])
+    result = make_export(scene / "scene.ply", tmp_path / "x", ["gltf", "spz"], resume=True)
     assert sorted(path.name for path in result.folder.iterdir()) == ["report.json", "scene.spz", "splats.glb"]
     assert result.report["num_splats"] == len(room.splats(96))
 

@@ -1,6 +1,8 @@
 """Splats and colliders as USD, as Pixar's and NVIDIA's own libraries see them."""
 
+import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,17 +23,17 @@ CORNER = Mesh(
 )
 
 
-def opened(path: Path) -> Any:
-    from pxr import Usd
+def pxr(name: str) -> ModuleType:
+    return importlib.import_module(f"pxr.{name}")
 
-    return Usd.Stage.Open(str(path))
+
+def opened(path: Path) -> Any:
+    return pxr("Usd").Stage.Open(str(path))
 
 
 def splats_of(stage: Any) -> dict[str, np.ndarray]:
-    from pxr import UsdVol
-
-    (prim,) = (p for p in stage.Traverse() if p.IsA(UsdVol.ParticleField3DGaussianSplat))
-    splats = UsdVol.ParticleField3DGaussianSplat(prim)
+    (prim,) = (p for p in stage.Traverse() if p.IsA(pxr("UsdVol").ParticleField3DGaussianSplat))
+    splats = pxr("UsdVol").ParticleField3DGaussianSplat(prim)
     quats = splats.GetOrientationsAttr().Get()
     return {
         "means": np.array(splats.GetPositionsAttr().Get()),
@@ -45,25 +47,23 @@ def splats_of(stage: Any) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("suffix", [".usd", ".usda", ".usdc"])
 def test_openusd_reads_what_was_written(tmp_path: Path, suffix: str) -> None:
-    from pxr import UsdGeom, UsdPhysics
-
     path = tmp_path / f"x{suffix}"
     save_usd(path, some(), CORNER)
     stage = opened(path)
-    assert UsdGeom.GetStageUpAxis(stage) == "Z"
-    assert UsdGeom.GetStageMetersPerUnit(stage) == 1
+    assert pxr("UsdGeom").GetStageUpAxis(stage) == "Z"
+    assert pxr("UsdGeom").GetStageMetersPerUnit(stage) == 1
     assert str(stage.GetDefaultPrim().GetPath()) == "/World"
     found = splats_of(stage)
     assert found["degree"] == 3
     for name in ("means", "quats", "scales", "opacities", "sh"):
         np.testing.assert_allclose(found[name], getattr(some(), name).numpy(), atol=1e-6)
     prim = stage.GetPrimAtPath("/World/Collider")
-    mesh = UsdGeom.Mesh(prim)
+    mesh = pxr("UsdGeom").Mesh(prim)
     np.testing.assert_array_equal(mesh.GetPointsAttr().Get(), CORNER.vertices.numpy())
     np.testing.assert_array_equal(np.array(mesh.GetFaceVertexIndicesAttr().Get()).reshape(-1, 3), CORNER.faces.numpy())
     assert list(mesh.GetFaceVertexCountsAttr().Get()) == [3, 3, 3, 3]
-    assert prim.HasAPI(UsdPhysics.CollisionAPI)
-    assert UsdPhysics.MeshCollisionAPI(prim).GetApproximationAttr().Get() == "none"
+    assert prim.HasAPI(pxr("UsdPhysics").CollisionAPI)
+    assert pxr("UsdPhysics").MeshCollisionAPI(prim).GetApproximationAttr().Get() == "none"
     assert mesh.GetPurposeAttr().Get() == "guide"
     low, high = np.array(stage.GetPrimAtPath("/World/Splats").GetAttribute("extent").Get())
     assert (found["means"] >= low).all()

@@ -78,8 +78,8 @@ def save_mjcf(path: str | Path, num_hulls: int, name: str = "scene") -> None:
     for i in range(num_hulls):
         SubElement(asset, "mesh", name=_hull(i), file=f"{_hull(i)}.obj")
     world = SubElement(root, "worldbody")
-    seen = {"contype": "0", "conaffinity": "0", "group": "2"}
-    SubElement(world, "geom", name=VISUAL, type="mesh", mesh=VISUAL, material=VISUAL, **seen)
+    seen = {"name": VISUAL, "type": "mesh", "mesh": VISUAL, "material": VISUAL, "group": "2"}
+    SubElement(world, "geom", {**seen, "contype": "0", "conaffinity": "0"})
     for i in range(num_hulls):
         SubElement(world, "geom", name=_hull(i), type="mesh", mesh=_hull(i), group="3")
     _write_xml(path, root)

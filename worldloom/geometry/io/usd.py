@@ -5,6 +5,7 @@ opacities of 0 to 1), quaternions have their real part first, and the coefficien
 """
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ EXTENT = 3.0  # standard deviations of a splat inside the extent of all
 
 def check_usd() -> None:
     """Raises MissingExtra where OpenUSD is not installed, or is older than 26.03."""
-    if not hasattr(require("pxr.UsdVol", "export", "writing USD"), "ParticleField3DGaussianSplat"):
+    if not hasattr(_pxr("UsdVol"), "ParticleField3DGaussianSplat"):
         raise MissingExtra("writing splats needs OpenUSD 26.03 or later; pip install -U 'worldloom[export]'")
 
 
@@ -39,8 +40,9 @@ def save_usd(path: str | Path, gaussians: Gaussians, collider: Mesh | None = Non
     if path.suffix.lower() not in (".usd", ".usda", ".usdc"):
         raise InputError(f"{path}: expected a file ending in .usd, .usdc, .usda, got {path.suffix or 'no suffix'!r}")
     check_usd()
-    from pxr import Gf, Usd, UsdGeom, UsdPhysics, UsdVol, Vt
-
+    Gf, Usd, UsdGeom, UsdPhysics, UsdVol, Vt = (
+        _pxr(name) for name in ("Gf", "Usd", "UsdGeom", "UsdPhysics", "UsdVol", "Vt")
+    )
     gaussians = check_gaussians(gaussians.to("cpu"), f"saving {path}")
     if not len(gaussians):
         raise InputError(f"saving {path}: expected at least one Gaussian, got none")
@@ -79,6 +81,10 @@ def save_usd(path: str | Path, gaussians: Gaussians, collider: Mesh | None = Non
     with atomic_path(path) as temporary:
         if not stage.GetRootLayer().Export(str(temporary)):
             raise OSError(f"OpenUSD could not write {path}")
+
+
+def _pxr(name: str) -> ModuleType:
+    return require(f"pxr.{name}", "export", "writing USD")
 
 
 def _numbers(values: Tensor) -> np.ndarray:

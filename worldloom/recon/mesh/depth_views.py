@@ -120,7 +120,8 @@ def depth_views(gaussians: Gaussians, cameras: Camera, max_depth: float) -> Dept
         max_depth: metres along the optical axis; what lies farther counts as open.
     """
     parts = [_look(gaussians, cameras[i], max_depth) for i in range(len(cameras))]
-    return DepthViews(cameras, *(torch.stack(images) for images in zip(*parts, strict=True)), max_depth)
+    depth, plane, valid, opened, rgb = (torch.stack(images) for images in zip(*parts, strict=True))
+    return DepthViews(cameras, depth, plane, valid, opened, rgb, max_depth)
 
 
 def _look(gaussians: Gaussians, camera: Camera, max_depth: float) -> tuple[Tensor, ...]:

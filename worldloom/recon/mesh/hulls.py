@@ -26,8 +26,10 @@ def hulls_from_solid(solid: Solid, intrusion: float = INTRUSION) -> list[Mesh]:
     does not raise the floor at its foot.
     """
     matter = solid.matter.numpy()
-    exposed = matter & ~ndimage.binary_erosion(matter, ndimage.generate_binary_structure(3, 3), border_value=1)
-    away = ndimage.distance_transform_edt(~matter)
+    exposed = matter & ~np.asarray(
+        ndimage.binary_erosion(matter, ndimage.generate_binary_structure(3, 3), border_value=1)
+    )
+    away = np.asarray(ndimage.distance_transform_edt(~matter))
     faces = _face_places(solid)
     hulls: list[Mesh] = []
     starts = itertools.product(*(range(0, n, TILE) for n in matter.shape))
@@ -123,7 +125,8 @@ def _points(part: Bool[np.ndarray, "x y z"], faces: Float[np.ndarray, "6 x y z"]
         outermost = np.moveaxis(np.where(part, faces[direction], np.nan), axis, 0)[layer]
         if np.isfinite(outermost).any():
             reach = np.nanmax(outermost)
-            points[:, axis] = points[:, axis].clip(*((None, part.shape[axis] + reach) if side else (-reach, None)))
+            bound = (-np.inf, part.shape[axis] + reach) if side else (-reach, np.inf)
+            points[:, axis] = np.clip(points[:, axis], *bound)
     return points
 
 

@@ -44,7 +44,7 @@ def solid_from_voxels(voxels: SceneVoxels, eyes: Float[Tensor, "e 3"]) -> Solid:
     occupied, free = (torch.nn.functional.pad(mask, pad) for mask in (voxels.occupied, voxels.free))
     size = voxels.grid.voxel_size
     x, y, z = (o - _PAD * size for o in voxels.grid.origin)
-    grid = VoxelGrid((x, y, z), size, tuple(occupied.shape))
+    grid = VoxelGrid((x, y, z), size, (occupied.shape[0], occupied.shape[1], occupied.shape[2]))
     unknown = ~occupied & ~free
     behind = torch.from_numpy(ndimage.binary_dilation(occupied.numpy())) & unknown
     eye_level = int((eyes[:, 2].max().item() - z) / size)
@@ -82,7 +82,7 @@ def floor_level(
     low[low == np.iinfo(np.int32).max] = -1
     opened = ndimage.maximum_filter(low, size=furniture, mode="nearest")
     opened = np.minimum(opened, height)
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    nearest = np.asarray(ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True))
     return torch.from_numpy(np.where(known, opened, opened[tuple(nearest)])).long()
 
 
@@ -156,6 +156,6 @@ def collider_from_solid(solid: Solid) -> Mesh:
     # Only what is beside the surface needs to be looked at.
     around = ndimage.generate_binary_structure(3, 3)
     matter = solid.matter.numpy()
-    beside = ndimage.binary_dilation(matter, around) & ~ndimage.binary_erosion(matter, around)
+    beside = ndimage.binary_dilation(matter, around) & ~np.asarray(ndimage.binary_erosion(matter, around))
     volume.weight.copy_(blocked(torch.from_numpy(beside).float()))
     return surface_nets(volume, steepest=torch.inf)

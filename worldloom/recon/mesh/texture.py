@@ -47,7 +47,9 @@ def bake_colours(
     image, known = np.zeros((size[0] * size[1], 3), np.uint8), np.zeros(size[0] * size[1], bool)
     image[texel], known[texel] = (255 * colour).round().byte().numpy(), True
     # Texels beside charts repeat the nearest one, for whoever interpolates or shrinks the image.
-    rows, columns = distance_transform_edt(~known.reshape(size), return_distances=False, return_indices=True)
+    rows, columns = np.asarray(
+        distance_transform_edt(~known.reshape(size), return_distances=False, return_indices=True)
+    )
     image = image.reshape(*size, 3)[rows, columns]
     starts = np.cumsum([0, *(len(chart.vertices) for chart in charts[:-1])])
     textured = TexturedMesh(

@@ -58,8 +58,8 @@ def voxels_from_views(views: DepthViews, voxel_size: float) -> SceneVoxels:
         place = ((some - volume.origin) / volume.voxel_size).floor().long()
         occupied[tuple(place.T)] = True
     free = known & ~occupied & (signed > FREE_FROM)
-    origin = tuple(volume.origin.tolist())
-    grid = VoxelGrid(origin, volume.voxel_size, tuple(signed.shape))
+    x, y, z = volume.origin.tolist()
+    grid = VoxelGrid((x, y, z), volume.voxel_size, (signed.shape[0], signed.shape[1], signed.shape[2]))
     return SceneVoxels(occupied, free, signed, grid)
 
 
