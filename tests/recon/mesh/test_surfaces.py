@@ -261,8 +261,10 @@ def test_hulls_hold_all_matter_and_leave_the_room_free(solid: M.Solid) -> None:
     grid = torch.cartesian_prod(*(torch.linspace(a + 0.25, b - 0.25, 10) for a, b in room.ROOM.T.tolist()))
     free = grid[room.is_free(grid, 0.25)].double().numpy()
     covered = np.zeros(len(centres), bool)
-    # The floor is no higher than it is, also where hulls go on under walls and into the table's shadow.
-    above = torch.cartesian_prod(torch.linspace(-1.7, 0.5, 8), torch.linspace(-1.2, 1.2, 8), torch.tensor([-1.57]))
+    # The ceiling is no lower and the floor no higher than it is, also where hulls go on under walls and into the table's shadow.
+    above = torch.cartesian_prod(
+        torch.linspace(-1.7, 0.5, 8), torch.linspace(-1.2, 1.2, 8), torch.tensor([-1.57, 0.97])
+    )
     for hull in hulls:
         convex = ConvexHull(hull.vertices.double().numpy(), qhull_options="QJ")
         planes, offsets = convex.equations[:, :3], convex.equations[:, 3]

@@ -26,9 +26,8 @@ def hulls_from_solid(solid: Solid, intrusion: float = INTRUSION) -> list[Mesh]:
     does not raise the floor at its foot.
     """
     matter = solid.matter.numpy()
-    exposed = matter & ~np.asarray(
-        ndimage.binary_erosion(matter, ndimage.generate_binary_structure(3, 3), border_value=1)
-    )
+    around = ndimage.generate_binary_structure(3, 3)
+    exposed = matter & np.logical_not(ndimage.binary_erosion(matter, around, border_value=1))
     away = np.asarray(ndimage.distance_transform_edt(~matter))
     faces = _face_places(solid)
     hulls: list[Mesh] = []

@@ -156,6 +156,6 @@ def collider_from_solid(solid: Solid) -> Mesh:
     # Only what is beside the surface needs to be looked at.
     around = ndimage.generate_binary_structure(3, 3)
     matter = solid.matter.numpy()
-    beside = ndimage.binary_dilation(matter, around) & ~np.asarray(ndimage.binary_erosion(matter, around))
+    beside = ndimage.binary_dilation(matter, around) & np.logical_not(ndimage.binary_erosion(matter, around))
     volume.weight.copy_(blocked(torch.from_numpy(beside).float()))
     return surface_nets(volume, steepest=torch.inf)
