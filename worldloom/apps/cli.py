@@ -42,6 +42,7 @@ class Benchmark(StrEnum):
     io = "io"
     synth = "synth"
     occupancy = "occupancy"
+    apps = "apps"
 
 
 def _print_version(wanted: bool) -> bool:
@@ -394,6 +395,25 @@ def web_app(
     from worldloom.apps.page import serve
 
     serve(host=host, port=port, runs=runs, show=show)
+
+
+@app.command()
+def serve(
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(help="Clips, or folders of them, in which drives may start; the bundled sample if not given."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="World model: a name, or a folder of weights.")] = "small",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8765,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    sessions: Annotated[int, typer.Option(help="Sessions that may be open at once.")] = 32,
+    rate: Annotated[float, typer.Option(help="Requests a second that are answered.")] = 200.0,
+    memory: Annotated[float, typer.Option(help="GB of memory beyond which no session is started.")] = 12.0,
+) -> None:
+    """Serve drives in the learned world over HTTP; the token is WORLDLOOM_TOKEN, or a new one that is printed."""
+    from worldloom.apps.service.serve import serve as serve_sessions
+
+    serve_sessions(clips or [], model, host, port, sessions, rate, memory)
 
 
 @app.command()

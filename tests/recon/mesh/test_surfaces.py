@@ -14,6 +14,7 @@ from worldloom.errors import InputError
 from worldloom.geometry import Mesh
 from worldloom.recon import mesh as M
 from worldloom.recon.mesh.depth_views import cameras_around, depth_views, look_around, sky_radius, spread_eyes
+from worldloom.recon.mesh.hulls import _points
 from worldloom.recon.mesh.solid import well_composed
 from worldloom.recon.mesh.surface import without_specks
 from worldloom.recon.mesh.tsdf import surface_points
@@ -261,7 +262,7 @@ def test_hulls_hold_all_matter_and_leave_the_room_free(solid: M.Solid) -> None:
     grid = torch.cartesian_prod(*(torch.linspace(a + 0.25, b - 0.25, 10) for a, b in room.ROOM.T.tolist()))
     free = grid[room.is_free(grid, 0.25)].double().numpy()
     covered = np.zeros(len(centres), bool)
-    # The ceiling is no lower and the floor no higher than it is, also where hulls go on under walls and into the table's shadow.
+    # The ceiling is no lower and the floor no higher than it is, also under walls and in the table's shadow.
     above = torch.cartesian_prod(
         torch.linspace(-1.7, 0.5, 8), torch.linspace(-1.2, 1.2, 8), torch.tensor([-1.57, 0.97])
     )
@@ -273,3 +274,24 @@ def test_hulls_hold_all_matter_and_leave_the_room_free(solid: M.Solid) -> None:
         assert (above.double().numpy() @ planes.T + offsets).max(1).min() > 0
         assert volume(hull) == pytest.approx(convex.volume, rel=0.01)  # outside is outside
     assert covered.all()
+
+
+def test_a_part_is_drawn_around_its_surface_and_the_middles_of_its_voxels() -> None:
+    """Two voxels in a row along x and one on the second: a step. Faces say how far outside of them the surface is."""
+    part = np.array([[[True, False]], [[True, True]]])
+    faces = np.full((6, 2, 1, 2), np.nan)
+    middles = [[0.5, 0.5, 0.5], [1.5, 0.5, 0.5], [1.5, 0.5, 1.5]]
+    assert sorted(_points(part, faces).tolist()) == middles
+    faces[0, 1, 0, 1] = -0.4  # the side of the step, 0.4 voxels farther along +x than its face
+    corners = [[1.4, y, z] for y in (0, 1) for z in (1, 2)]
+    assert sorted(_points(part, faces).tolist()) == sorted(middles + corners)
+    # The top of the step, at the outermost layer: what is at its side goes no higher.
+    faces[5, 1, 0, 1] = -0.3
+    tops = [[2, y, 1.7] for y in (0, 1)]
+    sides = [[1.4, y, z] for y in (0, 1) for z in (1, 1.7)]
+    np.testing.assert_allclose(sorted(_points(part, faces).tolist()), sorted(middles + sides + tops))
+    faces[5] = np.nan
+    faces[4, 0] = -0.2  # below the first voxel alone: the whole part ends there
+    faces[1, 1] = 0.1
+    lowest = min(_points(part, faces)[:, 2])
+    assert lowest == pytest.approx(0.2)
