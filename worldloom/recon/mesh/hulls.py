@@ -18,12 +18,13 @@ _AT_ONCE = 1 << 14  # places times planes of a hull that are looked at in one go
 
 
 def hulls_from_solid(solid: Solid, intrusion: float = INTRUSION) -> list[Mesh]:
-    """Convex meshes that together cover all matter that is not buried.
+    """Convex meshes that together hold the middles of all voxels of matter that are not buried.
 
     The whole is cut in two, and its parts again, until the hull of each part reaches at most `intrusion` voxels into
     what is not matter. A cut goes where the cross-section of matter changes most from one layer to the next, as between
     a floor and the wall on it. Faces follow the surface of matter, each part along its own axes, so that the wall
-    does not raise the floor at its foot.
+    does not raise the floor at its foot. Where parts meet off the surface there may be slits of up to half a voxel,
+    through which a ray can pass and hardly a body.
     """
     matter = solid.matter.numpy()
     around = ndimage.generate_binary_structure(3, 3)
