@@ -36,6 +36,7 @@ from worldloom.synth.voxels.occupancy_statistics import GENUINE_LABEL, statistic
 
 IMAGES = Path(__file__).parent / "images"
 _PAST, _AHEAD, _PANEL = 5, 12, 400  # frames, frames, pixels
+_TAG = (0.1, 0.12, 0.15)
 _LOOKED_AT = 2  # test towns that were looked at while the planner was built
 BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --no-sandbox"
 
@@ -72,11 +73,8 @@ def _films(_: Path) -> None:
         for i in range(_PAST - 1, _PAST + _AHEAD):
             behind = [views_from_behind(one, _PAST, i, (_PANEL * 9 // 16, _PANEL))[0] for one in futures]
             above = [view_from_above(one, _PAST, i, _PANEL) for one in futures]
-            names = [
-                caption(view, name, (0.1, 0.12, 0.15))
-                for view, name in zip(behind, ("what came", "model"), strict=True)
-            ]
-            sheet = torch.cat([torch.cat(names, 2), torch.cat(above, 2)], 1)
+            behind = [caption(behind[0], "what came", _TAG), caption(behind[1], "model", _TAG)]
+            sheet = torch.cat([torch.cat(behind, 2), torch.cat(above, 2)], 1)
             frames.append(Image.fromarray((sheet * 255).round().byte().permute(1, 2, 0).numpy()))
         name = IMAGES / f"town_{seed}.webp"
         frames[0].save(name, save_all=True, append_images=frames[1:], duration=500, loop=0, quality=72, method=6)

@@ -38,6 +38,8 @@ EXTRAS = (
     "pxr",
     "gymnasium",
     "traci",
+    "ray",
+    "submitit",
 )
 
 PROBE = """

@@ -27,11 +27,14 @@ def test_help_lists_what_is_built_and_nothing_else(
         "export",
         "drive",
         "train",
+        "evaluate",
         "app",
+        "serve",
         "bench",
         "doctor",
         "demo",
         "synth",
+        "batch",
     ]
 
 

@@ -1,6 +1,7 @@
 """The `worldloom` command. Each verb is a thin door: options in, one call, one line on stderr when input is bad.
 
-Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missing part, 130 interrupted.
+Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missing part, 3 nothing to do (of batches),
+130 interrupted, 143 terminated.
 """
 
 import math
@@ -15,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from worldloom import __version__
+from worldloom.apps.batch.verbs import batch
 from worldloom.errors import InputError, MissingExtra
 
 # Before torch is loaded: threads that spin at barriers cost tens of milliseconds a call on a machine that is shared.
@@ -200,6 +202,7 @@ synth = typer.Typer(
     cls=_Kinds, help="Make procedural worlds with exact truth.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(synth, name="synth")
+app.add_typer(batch, name="batch")
 Workers = Annotated[
     int | None,
     typer.Option(

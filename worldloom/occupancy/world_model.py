@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from worldloom.errors import InputError
-from worldloom.geometry.ego_path import EgoPath
+from worldloom.geometry.ego_path import EgoPath, Trajectory
 from worldloom.geometry.occupancy import FREE, OCC3D_CLASSES, Occupancy, VoxelGrid
 from worldloom.geometry.rigid import compose, invert, rotz
 from worldloom.geometry.warp_occupancy import warp_observed
@@ -43,6 +43,7 @@ from worldloom.occupancy.traffic import (
 )
 from worldloom.occupancy.traffic_sampler import draw_motions, sample_motions
 from worldloom.occupancy.training.static_examples import path_picture
+from worldloom.occupancy.user_boxes import box_of
 from worldloom.ops import load_config, load_weights, weights_path
 from worldloom.ops.backend import bfloat16_is_fast
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT
@@ -98,6 +99,8 @@ class Futures:
     occupancy: tuple[Occupancy, ...]
     ego_paths: tuple[EgoPath, ...]
     risk: Float[Tensor, "k t 2"]
+    # Everybody's box in each future, over its frames and the present one before them.
+    users: tuple[tuple[Trajectory, ...], ...] = ()
 
     def uncertainty(self) -> Float[Tensor, "t x y"]:
         """Share of the futures that differ from the most frequent answer in a column: uncertainty, not reward."""
@@ -182,12 +185,26 @@ class WorldModel:
                 f"expected at least one future of at least one frame and a path as long, got {num_futures} futures, "
                 f"{frames} frames and a path of {0 if ego_path is None else len(ego_path)}"
             )
-        start = self.observe(past)
-        clips, paths, risks = [], [], []
+        return self.generate_from(self.observe(past), ego_path, num_futures, seed, mode, steps, guidance, frames)
+
+    def generate_from(
+        self,
+        start: WorldState,
+        ego_path: EgoPath | None,
+        num_futures: int = 1,
+        seed: int = 0,
+        mode: str = "forward",
+        steps: int = 2,
+        guidance: float | int = 1.0,
+        frames: int = 6,
+    ) -> Futures:
+        """As `generate`, from a state, which may have been changed: K futures of so many frames."""
+        clips, paths, risks, users = [], [], [], []
         maps: dict[int, StaticMap] = {}  # along a given path the world that stands is one for all futures
         for number in range(num_futures):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
             state, chunks = start, []
+            ways = [[track.world_from_object[-1:].double()] for track in start.tracks]
             for first in range(0, frames, self.chunk):
                 part = None if ego_path is None else ego_path[first : min(frames, first + self.chunk)]
                 count = min(self.chunk, frames - first)
@@ -195,10 +212,14 @@ class WorldModel:
                 chunks.append(chunk)
                 if part is not None:
                     maps[first] = state.static
+                for way, track in zip(ways, state.tracks, strict=True):
+                    way.append(track.world_from_object[-len(chunk.occupancy) :].double())
             clips.append(joined([chunk.occupancy for chunk in chunks]))
             paths.append(EgoPath(clips[-1].world_from_ego, DT))
             risks.append(torch.cat([chunk.risk for chunk in chunks]).cummax(0).values)
-        return Futures(tuple(clips), tuple(paths), torch.stack(risks))
+            boxes = (box_of(track, torch.cat(way), DT) for track, way in zip(start.tracks, ways, strict=True))
+            users.append(tuple(boxes))
+        return Futures(tuple(clips), tuple(paths), torch.stack(risks), tuple(users))
 
     @torch.no_grad()
     def step(
