@@ -34,6 +34,8 @@ EXTRAS = (
     "trimesh",
     "matplotlib",
     "open3d",
+    "fast_simplification",
+    "pxr",
     "gymnasium",
     "traci",
     "ray",

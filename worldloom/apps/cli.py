@@ -105,6 +105,63 @@ def scene(
     _say_what_next(out)
 
 
+class Format(StrEnum):
+    """What `worldloom export` writes."""
+
+    ply = "ply"
+    spz = "spz"
+    splat = "splat"
+    gltf = "gltf"
+    glb = "glb"
+    collision = "collision"
+    occupancy = "occupancy"
+    usd = "usd"
+    urdf = "urdf"
+    mjcf = "mjcf"
+    colmap = "colmap"
+
+
+@app.command()
+def export(
+    world: Annotated[Path, typer.Argument(help="A folder of worldloom scene, or splats: .ply, .spz, .splat or .glb.")],
+    out: Out,
+    formats: Annotated[
+        list[Format],
+        typer.Option(
+            "--format",
+            help="Again for each: ply, spz, splat, gltf (splats as glTF), glb (textured mesh), collision (watertight "
+            "mesh and convex hulls), occupancy (voxels), usd (splats and collider), urdf, mjcf (MuJoCo), colmap.",
+        ),
+    ],
+    cameras: Annotated[
+        Path | None,
+        typer.Option(help="Where to look from, if the world is a file: COLMAP, transforms.json or cameras.json."),
+    ] = None,
+    voxel_size: Annotated[float, typer.Option(help="Metres, of occupancy and colliders.")] = 0.1,
+    faces: Annotated[int, typer.Option(help="Triangles of the textured mesh, at most about.")] = 100_000,
+    view_size: Annotated[
+        int, typer.Option(help="Pixels along the 90° views that surfaces are measured in: finer, and slower.")
+    ] = 512,
+    force: Force = False,
+    resume: Resume = False,
+) -> None:
+    """Write a splat world for other programs: meshes, voxels, simulators."""
+    from worldloom.apps.export import make_export
+
+    make_export(
+        world,
+        out,
+        [name.value for name in formats],
+        cameras=cameras,
+        voxel_size=voxel_size,
+        num_faces=faces,
+        view_size=view_size,
+        force=force,
+        resume=resume,
+    )
+    typer.echo(f"{out} is ready")
+
+
 @app.command()
 def drive(
     clip: Annotated[

@@ -20,6 +20,7 @@ from worldloom.ops import sparse
 EXTRAS = {
     "apps": ("gradio", "viser"),
     "distributed": ("ray", "submitit"),
+    "export": ("fast_simplification", "pxr"),
     "cuda": ("gsplat", "spconv_triton"),
 }
 

@@ -6,13 +6,14 @@ for flat parts and a projection for round ones.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from worldloom.geometry.charts import Chart, directions_of, shelve
 from worldloom.geometry.io.images import srgb_from_linear
 from worldloom.geometry.io.textured import Atlas, Node, TexturedMesh
 from worldloom.synth.world import Material, Part, Pattern, World
@@ -22,26 +23,10 @@ _SIDES = (2, 256)  # smallest and largest side of a chart in texels
 
 
 @dataclass
-class _Chart:
-    """Faces of one part that look the same way, and their rectangle in the atlas."""
+class _Painted(Chart):
+    """A chart with what is painted on it."""
 
-    material: Material
-    axis: int  # 0..5: +x -x +y -y +z -z
-    faces: Int[np.ndarray, "m 3"]  # into `vertices`
-    vertices: Float[np.ndarray, "n 3"]
-    low: Float[np.ndarray, "2"]  # metres, of the rectangle
-    span: Float[np.ndarray, "2"]
-    texels: tuple[int, int] = (2, 2)  # columns, rows
-    corner: tuple[int, int] = (0, 0)
-
-    @property
-    def plane(self) -> tuple[int, int]:
-        return ((1, 2), (0, 2), (0, 1))[self.axis // 2]
-
-    def uv(self, side: int) -> Float[np.ndarray, "n 2"]:
-        """Edges lie on the middles of the outermost texels, so that no neighbour bleeds in."""
-        share = (self.vertices[:, self.plane] - self.low) / np.maximum(self.span, 1e-9)
-        return (np.array(self.corner) + 0.5 + share * (np.array(self.texels) - 1)) / side
+    material: Material = field(kw_only=True)
 
     def points(self) -> Float[np.ndarray, "t 3"]:
         """The texels' places in the part's frame, row by row."""
@@ -72,53 +57,37 @@ def bake(world: World, side: int = 2048) -> tuple[list[TexturedMesh], list[Node]
     return [_mesh(own, side) for own in charts], nodes, atlas
 
 
-def _charts(part: Part) -> list[_Chart]:
+def _charts(part: Part) -> list[_Painted]:
     vertices, faces = part.vertices.double().numpy(), part.faces.long().numpy()
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    normals = np.cross(b - a, c - a)
-    largest = np.abs(normals).argmax(1)
-    axis = 2 * largest + (normals[np.arange(len(normals)), largest] < 0)
+    axis = directions_of(vertices, faces)
     charts = []
     for i in np.unique(axis):
         used, own = np.unique(faces[axis == i], return_inverse=True)
-        corners = vertices[used]
-        chart = _Chart(part.material, int(i), own.reshape(-1, 3), corners, np.zeros(2), np.zeros(2))
-        chart.low = corners[:, chart.plane].min(0)
-        chart.span = corners[:, chart.plane].max(0) - chart.low
-        charts.append(chart)
+        charts.append(_Painted(int(i), own.reshape(-1, 3), vertices[used], material=part.material))
     return charts
 
 
-def _pack(charts: list[_Chart], side: int) -> None:
+def _pack(charts: list[_Painted], side: int) -> None:
     """Give every chart a rectangle: as many texels a metre as fit, in shelves from the tallest to the lowest."""
-    order = sorted(range(len(charts)), key=lambda i: -float(charts[i].span[1]))
+    order = sorted(charts, key=lambda chart: -float(chart.span[1]))
     density = _DENSEST
-    while not _shelve([charts[i] for i in order], side, density):
+    while True:
+        for chart in charts:
+            chart.texels = (_SIDES[0], _SIDES[0])
+            if chart.material.pattern is not None:
+                u, v = (min(max(math.ceil(float(s) * density), _SIDES[0]), _SIDES[1]) for s in chart.span)
+                chart.texels = (u, v)
+        if shelve(order, (side, side)) is not None:
+            return
         density *= 0.85
         if density < 1e-3:
             raise ValueError(f"{len(charts)} charts do not fit into {side} x {side} texels")
 
 
-def _shelve(charts: list[_Chart], side: int, density: float) -> bool:
-    x = y = height = 0
-    for chart in charts:
-        sides = (_SIDES[0], _SIDES[0])
-        if chart.material.pattern is not None:
-            u, v = (min(max(math.ceil(float(s) * density), _SIDES[0]), _SIDES[1]) for s in chart.span)
-            sides = (u, v)
-        if x + sides[0] > side:
-            x, y, height = 0, y + height, 0
-        chart.texels, chart.corner = sides, (x, y)
-        x, height = x + sides[0], max(height, sides[1])
-        if y + height > side:
-            return False
-    return True
-
-
-def _paint(charts: list[_Chart], side: int) -> Atlas:
+def _paint(charts: list[_Painted], side: int) -> Atlas:
     base, glow = np.zeros((side, side, 3), np.uint8), np.zeros((side, side, 3), np.uint8)
     rough, metal = np.full((side, side), 204, np.uint8), np.zeros((side, side), np.uint8)
-    by_material: dict[int, list[_Chart]] = {}
+    by_material: dict[int, list[_Painted]] = {}
     for chart in charts:
         by_material.setdefault(id(chart.material), []).append(chart)
     for own in by_material.values():
@@ -139,7 +108,7 @@ def _paint(charts: list[_Chart], side: int) -> Atlas:
     return Atlas(*(torch.from_numpy(image) for image in (base, rough, metal, glow)))
 
 
-def _colours(pattern: Pattern, charts: list[_Chart]) -> UInt8[np.ndarray, "t 3"]:
+def _colours(pattern: Pattern, charts: list[_Painted]) -> UInt8[np.ndarray, "t 3"]:
     """The pattern at the texels of charts, chart by chart."""
     points = torch.from_numpy(np.concatenate([chart.points() for chart in charts])).float()
     axis = np.repeat([chart.axis for chart in charts], [chart.texels[0] * chart.texels[1] for chart in charts])
@@ -151,10 +120,10 @@ def _eight_bits(linear: Float[Tensor, "t 3"]) -> UInt8[np.ndarray, "t 3"]:
     return (255 * srgb_from_linear(linear)).round().byte().numpy()
 
 
-def _mesh(charts: list[_Chart], side: int) -> TexturedMesh:
+def _mesh(charts: list[_Painted], side: int) -> TexturedMesh:
     starts = np.cumsum([0, *(len(chart.vertices) for chart in charts[:-1])])
     return TexturedMesh(
         torch.from_numpy(np.concatenate([chart.vertices for chart in charts])).float(),
         torch.from_numpy(np.concatenate([chart.faces + s for chart, s in zip(charts, starts, strict=True)])),
-        torch.from_numpy(np.concatenate([chart.uv(side) for chart in charts])).float(),
+        torch.from_numpy(np.concatenate([chart.uv((side, side)) for chart in charts])).float(),
     )

@@ -413,7 +413,7 @@ def test_records_of_other_programs_may_follow(tmp_path: Path):
 
 
 def test_other_suffixes_and_missing_files(tmp_path: Path):
-    with pytest.raises(InputError, match=r"ending in \.ply, \.splat, \.spz, got '\.obj'"):
+    with pytest.raises(InputError, match=r"ending in \.ply, \.splat, \.spz, \.glb, got '\.obj'"):
         load_gaussians(tmp_path / "x.obj")
     for suffix in ("ply", "splat", "spz"):
         with pytest.raises(InputError, match="No such file"):

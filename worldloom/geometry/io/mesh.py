@@ -1,6 +1,7 @@
 """Meshes as binary glTF (.glb)."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,26 @@ def save_glb(path: str | Path, mesh: Mesh) -> None:
         rgba = np.concatenate([rgb, np.full((len(rgb), 1), 255, np.uint8)], axis=1)
     solid: Any = trimesh.Trimesh(vertices, mesh.faces.cpu().numpy(), vertex_colors=rgba, process=False)
     data = solid.export(file_type="glb", include_normals=False)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def save_parts_glb(path: str | Path, parts: Sequence[Mesh], name: str) -> None:
+    """Write meshes without colours, each under a name of its own: `name`_0000 and so on.
+
+    Raises:
+        InputError: no parts, one without triangles, or vertices that are not finite.
+    """
+    import trimesh
+
+    if not parts or not all(len(part.faces) and bool(part.vertices.isfinite().all()) for part in parts):
+        raise InputError(f"saving {path}: expected parts of finite vertices and triangles, got {len(parts)} parts")
+    scene: Any = trimesh.Scene()
+    for i, part in enumerate(parts):
+        vertices = apply(yup_from_world().to(part.vertices), part.vertices).cpu().numpy()
+        solid = trimesh.Trimesh(vertices, part.faces.cpu().numpy(), process=False)
+        scene.add_geometry(solid, node_name=f"{name}_{i:04d}", geom_name=f"{name}_{i:04d}")
+    data = scene.export(file_type="glb", include_normals=False)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
