@@ -1,6 +1,6 @@
 """Make the README's pictures: `python docs/make_images.py`, or some: `python docs/make_images.py worlds town`.
 
-Parts are samples, worlds, town, statistics and page; the page needs a chromium on the PATH.
+Parts are samples, films, worlds, town, statistics and page; the page needs a chromium on the PATH.
 """
 
 import shutil
@@ -11,6 +11,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from worldloom.apps.bench.town_statistics import town_statistics
@@ -18,21 +19,32 @@ from worldloom.apps.drive import make_drive
 from worldloom.apps.page import serve
 from worldloom.apps.scene import make_scene
 from worldloom.apps.synth import make_worlds, town_preview
+from worldloom.geometry import EgoPath, Occupancy
 from worldloom.geometry.io import load_image, save_image
-from worldloom.render.caption import contact_sheet
+from worldloom.occupancy import WorldModel
+from worldloom.occupancy.data.splits import TOWN_SPLITS
+from worldloom.render.caption import caption, contact_sheet
+from worldloom.render.drive_film import view_from_above, views_from_behind
 from worldloom.synth.dataset.observe import Sensors
 from worldloom.synth.dataset.scenes import merge_scenes, plan_scenes, write_scene
 from worldloom.synth.samples import sample_clip_path, sample_panorama_path
 from worldloom.synth.scene_files import SceneOptions
+from worldloom.synth.towns import make_town
+from worldloom.synth.traffic import drive_town
+from worldloom.synth.voxels import voxelize_drive
 from worldloom.synth.voxels.occupancy_statistics import GENUINE_LABEL, statistics_picture
 
 IMAGES = Path(__file__).parent / "images"
+_PAST, _AHEAD, _PANEL = 5, 12, 400  # frames, frames, pixels
+_TAG = (0.1, 0.12, 0.15)
+_LOOKED_AT = 2  # test towns that were looked at while the planner was built
 BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --no-sandbox"
 
 
 def main(parts: list[str]) -> None:
     """Make the named parts, or all."""
-    makers = {"samples": _samples, "worlds": _worlds, "town": _town, "statistics": _statistics, "page": _page}
+    makers = {"samples": _samples, "films": _films, "worlds": _worlds, "town": _town, "statistics": _statistics}
+    makers["page"] = _page
     IMAGES.mkdir(exist_ok=True)
     for part in parts or makers:
         with tempfile.TemporaryDirectory() as folder:
@@ -46,6 +58,35 @@ def _samples(folder: Path) -> None:
     _shrink(sample_panorama_path(), "panorama.jpg", 1024)
     _shrink(scene / "preview.png", "scene.jpg", 1024)
     _shrink(drive / "preview.png", "drive.jpg", 1400)
+
+
+def _films(_: Path) -> None:
+    """Six seconds in three towns that no network has seen: what came, and what the model drew along the same path."""
+    model = WorldModel.from_pretrained("small")
+    for seed in TOWN_SPLITS["test"][_LOOKED_AT:][:3]:
+        town = make_town(seed)
+        clip, _ = voxelize_drive(town, drive_town(town, 0.5 * (_PAST + _AHEAD - 1), seed))
+        past, truth = clip[:_PAST], clip[_PAST:]
+        drawn = model.generate(past, EgoPath(truth.world_from_ego, truth.dt)).occupancy[0]
+        futures = [_joined(past, truth), _joined(past, drawn)]
+        frames = []
+        for i in range(_PAST - 1, _PAST + _AHEAD):
+            behind = [views_from_behind(one, _PAST, i, (_PANEL * 9 // 16, _PANEL))[0] for one in futures]
+            above = [view_from_above(one, _PAST, i, _PANEL) for one in futures]
+            behind = [caption(behind[0], "what came", _TAG), caption(behind[1], "model", _TAG)]
+            sheet = torch.cat([torch.cat(behind, 2), torch.cat(above, 2)], 1)
+            frames.append(Image.fromarray((sheet * 255).round().byte().permute(1, 2, 0).numpy()))
+        name = IMAGES / f"town_{seed}.webp"
+        frames[0].save(name, save_all=True, append_images=frames[1:], duration=500, loop=0, quality=72, method=6)
+
+
+def _joined(past: Occupancy, future: Occupancy) -> Occupancy:
+    return replace(
+        past,
+        labels=torch.cat([past.labels, future.labels]),
+        observed=torch.cat([past.observed, future.observed]),
+        world_from_ego=torch.cat([past.world_from_ego.double(), future.world_from_ego.double()]),
+    )
 
 
 def _worlds(folder: Path) -> None:

@@ -36,6 +36,8 @@ EXTRAS = (
     "open3d",
     "gymnasium",
     "traci",
+    "ray",
+    "submitit",
 )
 
 PROBE = """

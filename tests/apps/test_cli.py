@@ -31,6 +31,7 @@ def test_help_lists_what_is_built_and_nothing_else(
         "doctor",
         "demo",
         "synth",
+        "batch",
     ]
 
 

@@ -11,6 +11,7 @@ from worldloom.apps import train
 from worldloom.apps.train import Preset, make_clips, run_folder, train_part
 from worldloom.errors import InputError
 from worldloom.geometry import EgoPath, Occupancy
+from worldloom.geometry.io import save_occ3d_scene
 from worldloom.occupancy.codec.prior import CodePriorConfig
 from worldloom.occupancy.static_tokenizer import StaticTokenizerConfig
 from worldloom.occupancy.tokenizer import Tokenizer
@@ -85,6 +86,24 @@ def test_all_parts_become_a_model(clips: Path, tmp_path: Path) -> None:
     assert Tokenizer.from_pretrained(tmp_path).prior is not None
 
 
+def test_recordings_are_learned_from_by_their_splits(tmp_path: Path) -> None:
+    """An Occ3D folder without nuScenes' tables: no boxes, and what its publisher calls val is not learned from."""
+    for number, split in enumerate(("train", "train", "val")):
+        clip = straight_street(14, users=((CAR, 12, 2, 6.0),))
+        save_occ3d_scene(tmp_path / "occ3d", f"scene-{number:04d}", clip, split=split)
+    for part in ("tokenizer", "worldmodel"):
+        weights = train_part(part, tmp_path / "occ3d", tmp_path / "model")
+        assert "recordings" in (weights / "card.md").read_text()
+    prepared = {
+        p.relative_to(tmp_path / "model/examples") for p in (tmp_path / "model/examples").rglob("*.traffic.npz")
+    }
+    assert prepared == {
+        Path("train/scene-0000.traffic.npz"),
+        Path("train/scene-0001.traffic.npz"),
+        Path("check/scene-0002.traffic.npz"),
+    }
+
+
 def test_a_finished_run_is_taken_as_it_is(clips: Path, tmp_path: Path) -> None:
     log = run_folder(tmp_path, "tokenizer") / "log.jsonl"
     train_part("tokenizer", clips, tmp_path)
@@ -100,7 +119,7 @@ def test_a_finished_run_is_taken_as_it_is(clips: Path, tmp_path: Path) -> None:
         ({"preset": "huge"}, "expected a preset small, base, got 'huge'"),
         ({"steps": 0}, "expected at least 1 step, got 0"),
         ({"part": "dreams"}, "expected tokenizer, prior, worldmodel to train, got 'dreams'"),
-        ({"data": Path("nowhere")}, "nowhere: expected a folder of driving clips"),
+        ({"data": Path("nowhere")}, "nowhere: expected town-.* a folder with gts/"),
     ],
 )
 def test_bad_requests_are_named(clips: Path, tmp_path: Path, arguments: dict, message: str) -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 
 from tests.occupancy.moving_world import CAR, PEDESTRIAN, straight_street
-from worldloom.geometry import FREE, OCC3D_GRID
-from worldloom.geometry.rigid import invert, yaw_from_rotmat
-from worldloom.occupancy.tracks import draw_tracks, find_tracks
+from worldloom.geometry import FREE
+from worldloom.geometry.rigid import yaw_from_rotmat
+from worldloom.occupancy.tracks import find_tracks
 
 
 def test_a_car_is_followed_through_the_world() -> None:
@@ -43,17 +43,6 @@ def test_a_queue_keeps_its_order() -> None:
         assert (track.world_from_object[:, 0, 3].diff() - 7.0).abs().max() < 0.4
 
 
-def test_shapes_are_drawn_where_they_were_seen() -> None:
-    clip = straight_street(5, ego_speed=4.0, users=((CAR, 8, 2, 6.0), (PEDESTRIAN, 12, -4, 1.2)))
-    tracks = find_tracks(clip)
-    blank = torch.full(OCC3D_GRID.shape, FREE, dtype=torch.uint8)
-    poses = torch.stack([invert(clip.world_from_ego[-1]) @ track.world_from_object[-1] for track in tracks])
-    drawn = draw_tracks(blank, clip.grid, poses, tracks)
-    for label in (CAR, PEDESTRIAN):
-        true, made = clip.labels[-1] == label, drawn == label
-        assert int((true & made).sum()) / int((true | made).sum()) > 0.6
-
-
 def test_what_is_not_observed_is_not_found() -> None:
     clip = straight_street(3)
     assert find_tracks(replace(clip, observed=torch.zeros_like(clip.observed))) == ()
@@ -65,11 +54,3 @@ def test_a_user_that_hides_for_a_frame_is_one_track() -> None:
     labels[2][labels[2] == CAR] = FREE
     (track,) = find_tracks(replace(clip, labels=labels))
     assert track.present.tolist() == [True, True, False, True, True]
-
-
-def test_drawing_outside_the_grid_draws_nothing() -> None:
-    (track,) = find_tracks(straight_street(2))
-    blank = torch.full(OCC3D_GRID.shape, FREE, dtype=torch.uint8)
-    away = torch.eye(4, dtype=torch.float64)[None].clone()
-    away[0, 0, 3] = 500.0
-    assert torch.equal(draw_tracks(blank, OCC3D_GRID, away, [track]), blank)

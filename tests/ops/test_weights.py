@@ -14,6 +14,7 @@ from torch import nn
 
 from worldloom.errors import InputError
 from worldloom.ops import weights
+from worldloom.ops.dataclass_json import dataclass_from_json
 from worldloom.ops.weights import load_config, load_weights, save_weights, weights_path
 
 
@@ -62,7 +63,7 @@ configs = st.builds(
 @given(configs)
 def test_config_round_trip(config):
     text = json.dumps(weights._config_to_json(config), allow_nan=False)
-    assert weights._parse(json.loads(text)["fields"], Config, "c") == config
+    assert dataclass_from_json(json.loads(text)["fields"], Config, "c") == config
 
 
 def test_weights_round_trip(tmp_path):

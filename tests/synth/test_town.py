@@ -250,6 +250,21 @@ def test_work_zones_lie_on_the_carriageway_and_leave_driveways_open(seed: int):
         assert outline.distance(mouths) > 2.0
 
 
+@pytest.mark.parametrize("seed", [31, 36])
+def test_places_that_are_joined_without_a_circle_are_drawn_again(seed: int):
+    """The first draw of these small towns is a tree, of which nothing is left without dead ends."""
+    roads = make_roads(seed, "random", 240)
+    assert len(roads.edges) >= 6
+
+
+def test_streets_too_short_for_works_have_none():
+    """Here the kerb of a bend is shorter than the middle of its lane, so that the works would end before they begin."""
+    roads = make_roads(0, "spider", 240)
+    works = make_work_zones(roads, make_street_shapes(roads).carriageway, shapely.Polygon(), 0)
+    assert works.heaps
+    assert all(patch.area.is_valid and not patch.area.is_empty for patch in works.patches)
+
+
 def test_stop_lines_lie_across_the_end_of_their_lane(town: Town):
     for lane in town.roads.lanes.values():
         if lane.use == "drive" and line_length(lane.centre) > 10:

@@ -1,6 +1,7 @@
 """The `worldloom` command. Each verb is a thin door: options in, one call, one line on stderr when input is bad.
 
-Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missing part, 130 interrupted.
+Exit codes: 0 done, 1 a check failed or a fault of ours, 2 bad input or a missing part, 3 nothing to do (of batches),
+130 interrupted, 143 terminated.
 """
 
 import math
@@ -15,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from worldloom import __version__
+from worldloom.apps.batch.verbs import batch
 from worldloom.errors import InputError, MissingExtra
 
 # Before torch is loaded: threads that spin at barriers cost tens of milliseconds a call on a machine that is shared.
@@ -43,6 +45,7 @@ class Benchmark(StrEnum):
     synth = "synth"
     scene = "scene"
     occupancy = "occupancy"
+    apps = "apps"
 
 
 def _print_version(wanted: bool) -> bool:
@@ -161,6 +164,7 @@ synth = typer.Typer(
     cls=_Kinds, help="Make procedural worlds with exact truth.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(synth, name="synth")
+app.add_typer(batch, name="batch")
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -285,10 +289,10 @@ class Trainable(StrEnum):
 @app.command()
 def train(
     part: Annotated[Trainable, typer.Argument(help="Which network.")],
-    data: Annotated[Path, typer.Option(help="A folder of worldloom synth clips.")],
+    data: Annotated[Path, typer.Option(help="Clips of worldloom synth clips, or nuScenes with Occ3D labels.")],
     out: Annotated[Path, typer.Option(help="Folder of the model, for all parts; an interrupted call goes on.")],
     validation: Annotated[
-        Path | None, typer.Option(help="Clips to check with; every tenth town of --data if not given.")
+        Path | None, typer.Option(help="Clips to check with; split val, or every tenth town, if not given.")
     ] = None,
     preset: Annotated[str, typer.Option(help="small (two CPU cores) or base (eight GPUs).")] = "small",
     steps: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
@@ -298,6 +302,51 @@ def train(
 
     weights = train_part(part.value, data, out, validation, preset, steps)
     typer.echo(f"{weights} is ready; with tokenizer and worldmodel: worldloom drive --model {shlex.quote(str(out))}")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Clips of towns, or a nuScenes folder with Occ3D labels in gts/.")],
+    out: Out,
+    protocol: Annotated[
+        str, typer.Option(help="ours, occworld, i2world or dome: windows, mask, classes, ego.")
+    ] = "ours",
+    model: Annotated[str | None, typer.Option(help="World model: a name, a folder of weights, or copy-warp.")] = None,
+    infos: Annotated[
+        Path | None, typer.Option(help="Info pickle of OccWorld or OccSora that lists the scenes.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="train or val, of towns test, too; all if not given.")] = None,
+    scene: Annotated[list[str] | None, typer.Option(help="A scene to take; again for each.")] = None,
+    mask: Annotated[str | None, typer.Option(help="Instead of the protocol's: camera, lidar or none.")] = None,
+    absent: Annotated[
+        str | None, typer.Option(help="What a class without truth scores: nan, one, union or support.")
+    ] = None,
+    class_name: Annotated[
+        list[str] | None, typer.Option("--class", help="A class of the mean, again for each; all 17 if not given.")
+    ] = None,
+    stride: Annotated[int | None, typer.Option(help="Frames between windows, instead of the protocol's.")] = None,
+    force: Force = False,
+    resume: Resume = False,
+) -> None:
+    """Score forecasts of a whole data set under a published protocol, beside copies of the past."""
+    from worldloom.apps.evaluate import evaluate as score
+
+    score(
+        data,
+        out,
+        protocol=protocol,
+        model=model,
+        infos=infos,
+        split=split,
+        scenes=scene or (),
+        mask=mask,
+        absent=absent,
+        classes=class_name or (),
+        stride=stride,
+        force=force,
+        resume=resume,
+    )
+    typer.echo(f"{out / 'report.json'} has the scores, {out / 'forecasts.png'} the first window")
 
 
 @app.command("app")
@@ -311,6 +360,25 @@ def web_app(
     from worldloom.apps.page import serve
 
     serve(host=host, port=port, runs=runs, show=show)
+
+
+@app.command()
+def serve(
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(help="Clips, or folders of them, in which drives may start; the bundled sample if not given."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="World model: a name, or a folder of weights.")] = "small",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8765,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    sessions: Annotated[int, typer.Option(help="Sessions that may be open at once.")] = 32,
+    rate: Annotated[float, typer.Option(help="Requests a second that are answered.")] = 200.0,
+    memory: Annotated[float, typer.Option(help="GB of memory beyond which no session is started.")] = 12.0,
+) -> None:
+    """Serve drives in the learned world over HTTP; the token is WORLDLOOM_TOKEN, or a new one that is printed."""
+    from worldloom.apps.service.serve import serve as serve_sessions
+
+    serve_sessions(clips or [], model, host, port, sessions, rate, memory)
 
 
 @app.command()

@@ -17,7 +17,11 @@ from worldloom.apps.bench.result import cpu_model
 from worldloom.geometry import Camera, Gaussians, sh_from_rgb
 from worldloom.ops import sparse
 
-EXTRAS = {"apps": ("gradio", "viser"), "cuda": ("gsplat", "spconv_triton")}
+EXTRAS = {
+    "apps": ("gradio", "viser"),
+    "distributed": ("ray", "submitit"),
+    "cuda": ("gsplat", "spconv_triton"),
+}
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def make_drive(
     """
     clip, others = _scene_of(clip, scene)
     job = _check(clip, path, speed, num_past, horizon)
-    asked = _Asked(model or _best_model(), num_futures, seed, mode, steps, float(guidance))
+    asked = _Asked(model or best_model(), num_futures, seed, mode, steps, float(guidance))
     _check_asked(asked)
     request = {
         "command": "drive",
@@ -221,7 +221,7 @@ def _check(clip: Path, path: str, speed: float, num_past: int, horizon: int) -> 
     return _Job(past, rest if poses_known and len(rest) else None, future, poses_known)
 
 
-def _best_model() -> str:
+def best_model() -> str:
     """The embedded weights, where the package has them."""
     try:
         weights_path("worldloom.occupancy", "small", "traffic")

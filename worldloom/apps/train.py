@@ -1,4 +1,4 @@
-"""`worldloom train`: the driving half's networks from clips of towns, stoppable at any time."""
+"""`worldloom train`: the driving half's networks from clips of towns or recordings, stoppable at any time."""
 
 import hashlib
 import shlex
@@ -13,6 +13,7 @@ from torch import nn
 
 from worldloom.errors import InputError
 from worldloom.occupancy.codec.prior import CodePriorConfig
+from worldloom.occupancy.data.clips import Clip, open_clips
 from worldloom.occupancy.static_tokenizer import StaticTokenizerConfig
 from worldloom.occupancy.tokenizer import Tokenizer
 from worldloom.occupancy.traffic import TrafficConfig
@@ -26,8 +27,8 @@ from worldloom.ops import save_weights, weights_path
 from worldloom.synth.dataset.traffic_log import LOG
 
 _LIMITS = (
-    "Trained on procedural towns alone; on recordings of real streets it has not been measured. "
-    "It completes what it has not seen by what is usual there, and does not know what is."
+    "It completes what it has not seen by what is usual there, and does not know what is. "
+    "Trained on {source} alone; on anything else it has not been measured."
 )
 
 
@@ -91,8 +92,8 @@ def train_part(
     on where an interrupted one stopped.
 
     Args:
-        data: a folder of `worldloom synth clips`.
-        validation: another one; every tenth town of `data` if not given.
+        data: a folder of `worldloom synth clips`, or a nuScenes folder with Occ3D labels in `gts/`.
+        validation: another one; if not given the split `val` of recordings that have one, else every tenth town.
         steps: instead of those of the preset.
     Raises:
         InputError: no clips, an unknown part or preset, a folder of another run, a prior without its tokenizer.
@@ -107,8 +108,8 @@ def train_part(
         weights_path("worldloom.occupancy", out, "static")  # what it is the prior of
     clips, checked = _split(data, validation)
     console = Console(stderr=True)
-    learned = _prepared(clips, data, out / "examples" / "train", console, PARTS[part].examples)
-    tested = _prepared(checked, validation or data, out / "examples" / "check", console, PARTS[part].examples)
+    learned = _prepared(clips, out / "examples" / "train", console, PARTS[part].examples)
+    tested = _prepared(checked, out / "examples" / "check", console, PARTS[part].examples)
 
     def tell(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
@@ -129,7 +130,7 @@ def train_part(
         shlex.join(argv),
         run_folder(out, part),
         {**asdict(config), "parameters": _size(model), "seed": schedule.seed},
-        _LIMITS,
+        _LIMITS.format(source="recordings" if clips[0].path is None else "procedural towns"),
     )
     save_weights(out / PARTS[part].folder, model.bfloat16(), config, card)  # half the size; loaders widen them
     return out / PARTS[part].folder
@@ -162,38 +163,39 @@ def _trained(
     return train_traffic(learned, checked, run, preset.traffic, training, tell, logs), preset.traffic, training.schedule
 
 
-def _split(data: Path, validation: Path | None) -> tuple[list[Path], list[Path]]:
+def _split(data: Path, validation: Path | None) -> tuple[list[Clip], list[Clip]]:
     """Clips to learn from, and those to check with."""
-    clips = _clips_of(data)
+    clips = open_clips(data)
     if validation is not None:
-        return clips, _clips_of(validation)
-    towns = sorted({clip.parent for clip in clips})
-    if len(towns) < 2:
-        raise InputError(f"{data}: expected clips of at least 2 towns (some to check with), got {len(towns)}")
-    held = set(towns[9::10] or towns[-1:])
-    return [clip for clip in clips if clip.parent not in held], [clip for clip in clips if clip.parent in held]
+        return list(clips), list(open_clips(validation))
+    splits = {clip.split for clip in clips}
+    if clips[0].path is None and {"train", "val"} <= splits:  # recordings, whose publisher has split them
+        return [c for c in clips if c.split == "train"], [c for c in clips if c.split == "val"]
+    places = sorted({_place(clip) for clip in clips})
+    if len(places) < 2:
+        raise InputError(f"{data}: expected clips of at least 2 towns (some to check with), got {len(places)}")
+    held = set(places[9::10] or places[-1:])
+    return [clip for clip in clips if _place(clip) not in held], [clip for clip in clips if _place(clip) in held]
 
 
-def _logs_beside(data: Path, checked: list[Path]) -> list[Path]:
+def _place(clip: Clip) -> str:
+    """The town of a clip; a recorded scene is a place of its own."""
+    return clip.name.partition("/")[0]
+
+
+def _logs_beside(data: Path, checked: list[Clip]) -> list[Path]:
     """Logs of traffic below a folder of clips, but for those of towns to check with."""
-    held = {clip.parent for clip in checked}
+    held = {clip.path.parent for clip in checked if clip.path is not None}
     return sorted(log for log in data.rglob(LOG) if log.parent not in held)
 
 
-def _clips_of(folder: Path) -> list[Path]:
-    clips = sorted(folder.rglob("scene-*.npz")) if folder.is_dir() else []
-    if not clips:
-        raise InputError(f"{folder}: expected a folder of driving clips (worldloom synth clips), got none")
-    return clips
-
-
-def _prepared(clips: list[Path], root: Path, out: Path, console: Console, kind: str) -> list[Path]:
+def _prepared(clips: list[Clip], out: Path, console: Console, kind: str) -> list[Path]:
     """Examples of each clip, made once; those of a kind."""
     columns = (bars.TextColumn("  examples"), bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn())
     with bars.Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=len(clips))
         for clip in clips:
-            prepare_clip(clip, out / clip.relative_to(root).with_suffix(""))
+            prepare_clip(clip, out / clip.name)
             bar.advance(task)
     return sorted(out.rglob(f"*.{kind}.npz"))
 

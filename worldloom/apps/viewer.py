@@ -4,6 +4,7 @@ A browser with a GPU draws the splats itself. For others the server renders what
 rasterizer and sends it as the background image: `server_render` switches.
 """
 
+import math
 import threading
 from pathlib import Path
 
@@ -73,6 +74,22 @@ class Viewer:
             for labels, world_from_ego in zip(occupancy.labels, occupancy.world_from_ego, strict=True)
         ]
         self._show(frames, eye=(-16.0, 0.0, 16.0), target=(10.0, 0.0, 0.0), dt=occupancy.dt)
+
+    def show_moment(self, gaussians: Gaussians) -> None:
+        """Show a world that changes, around a car at the origin; the first call places the camera behind it."""
+        if not self._frames:
+            self._show([gaussians], eye=(-16.0, 0.0, 16.0), target=(10.0, 0.0, 0.0))
+            return
+        with self._lock:
+            self._frames = [gaussians]
+        self._draw()
+
+    def look_from(self, eye: tuple[float, float, float], yaw: float) -> None:
+        """Put every visitor's camera there, level, looking along `yaw`."""
+        target = (eye[0] + 0.1 * math.cos(yaw), eye[1] + 0.1 * math.sin(yaw), eye[2])
+        self._server.initial_camera.position, self._server.initial_camera.look_at = eye, target
+        for client in self._server.get_clients().values():
+            client.camera.position, client.camera.look_at = eye, target
 
     def _show(
         self,

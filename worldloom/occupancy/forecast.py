@@ -34,6 +34,20 @@ class StaticWorld:
     world_from_grid: Float[Tensor, "4 4"]
 
 
+def steady_path(past: Occupancy, horizon: int) -> EgoPath:
+    """The ego goes on as in its last step: the floor for forecasts that are not told its way.
+
+    Args:
+        past: of two frames or more; with one the ego stands.
+    """
+    poses = past.world_from_ego.double()
+    step = invert(poses[-2]) @ poses[-1] if len(poses) > 1 else torch.eye(4, dtype=torch.float64)
+    ahead = [poses[-1]]
+    for _ in range(horizon):
+        ahead.append(ahead[-1] @ step)
+    return EgoPath(torch.stack(ahead[1:]), past.dt)
+
+
 def copy_last(past: Occupancy, ego_path: EgoPath) -> Occupancy:
     """What the last frame observed, again and again, as if the world were tied to the car.
 

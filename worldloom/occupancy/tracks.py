@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, UInt8
+from jaxtyping import Bool, Float, Float64
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from worldloom.geometry.occupancy import MOVERS, Occupancy, VoxelGrid
+from worldloom.geometry.occupancy import MOVERS, Occupancy
 from worldloom.geometry.rigid import apply, compose, rotz
 
 _SMALL = (2, 6, 7)  # bicycle, motorcycle, pedestrian: their voxels must touch
@@ -39,6 +39,7 @@ class Track:
     world_from_object: Float[Tensor, "t 4 4"]  # middle of what was first seen, x along the heading; identity if absent
     present: Bool[Tensor, " t"]
     points: Float[Tensor, "n 3"]  # middles of voxels that were seen of it, in the object's frame
+    body: Float[Tensor, "m 3"] | None = None  # middles of the cells that it fills; see `bodies`
 
     def __len__(self) -> int:
         return len(self.present)
@@ -72,30 +73,6 @@ def find_tracks(clip: Occupancy, classes: Sequence[int] = MOVERS) -> tuple[Track
         open_tracks = [track for track in open_tracks if i - track.frames[-1] < 3]
     found = sorted(done + open_tracks, key=lambda track: (track.frames[0], track.number))
     return tuple(track.finished(len(clip)) for track in found)
-
-
-def draw_tracks(
-    labels: UInt8[Tensor, "x y z"],
-    grid: VoxelGrid,
-    grid_from_objects: Float[Tensor, "n 4 4"],
-    tracks: Sequence[Track],
-    reach: float = 0.3,
-) -> UInt8[Tensor, "x y z"]:
-    """Labels with road users put into them: voxels whose middle is within `reach` metres of a point of their shape."""
-    out = labels.clone()
-    origin, shape = torch.tensor(grid.origin, dtype=torch.float64), torch.tensor(grid.shape)
-    for track, grid_from_object in zip(tracks, grid_from_objects.double(), strict=True):
-        placed = (apply(grid_from_object, track.points.double()) - origin) / grid.voxel_size
-        low = (placed.amin(0) - 1).floor().long().clamp(min=0)
-        high = torch.minimum((placed.amax(0) + 2).floor().long(), shape)
-        if not bool((low < high).all()):
-            continue
-        axes = [torch.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-        cells = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, 2)
-        distance, _ = KDTree(placed.numpy()).query((cells + 0.5).numpy(), distance_upper_bound=reach / grid.voxel_size)
-        x, y, z = cells[torch.from_numpy(np.isfinite(distance))].T
-        out[x, y, z] = track.label
-    return out
 
 
 @dataclass

@@ -83,14 +83,22 @@ class TrafficNet(nn.Module):
         self.danger = nn.Sequential(nn.Linear(width + NUM_DANGERS, width), nn.SiLU(), nn.Linear(width, width))
         self.risk = FinalLayer(width, NUM_RISKS, width)
 
+    def map_features(self, ground: UInt8[Tensor, "b p q"]) -> "MapFeatures":
+        """Of pictures of the map; of one that is the same for all of the batch, made once."""
+        if len(ground) > 1 and ground.stride(0) == 0:
+            return MapFeatures(*(part.expand(len(ground), *part.shape[1:]) for part in self.map(ground[:1])))
+        return self.map(ground)
+
     def forward(
         self,
         batch: TrafficBatch,
         motions: Float[Tensor, "b m f 3"],
         level: Float[Tensor, "b m f"],
+        features: "MapFeatures | None" = None,
     ) -> tuple[Float[Tensor, "b m f 3"], Float[Tensor, "b f risks"]]:
         """
         Args:
+            features: `map_features(batch.ground)`, where they are known already.
             motions: of `motions_from_poses`, noisy.
             level: noise of each, 0 (none) … 1 (nothing but noise): x = (1 - level) x0 + level noise, where the noise
                 is that of `expected_motions`.
@@ -104,7 +112,7 @@ class TrafficNet(nn.Module):
         levels = torch.cat([level.new_zeros(b, m, HISTORY), level], 2)
         origin = batch.history[:, :, -1:]
         poses = torch.cat([batch.history, poses_from_motions(motions, origin)], 2)
-        features = self.map(batch.ground)
+        features = self.map_features(batch.ground) if features is None else features
         # A pose that is nothing but noise tells nothing of the place: there the last known one is looked at.
         trusted = torch.where(levels[..., None] < 0.7, poses, origin)
         kind = torch.where(torch.arange(m, device=level.device) == 0, len(MOVERS), _index(batch.labels))
@@ -139,7 +147,9 @@ class TrafficNet(nn.Module):
         return guess, self.risk(of_ego, cond[:, 0]).float()
 
 
-class _Map(NamedTuple):
+class MapFeatures(NamedTuple):
+    """What the network makes of the map: for places on it, and a few tokens of all of it."""
+
     fine: Float[Tensor, "b c h w"]  # at two pixels
     coarse: Float[Tensor, "b c h2 w2"]  # at four
     tokens: Float[Tensor, "b l c"]
@@ -163,14 +173,14 @@ class _MapNet(nn.Module):
         side = -(-PICTURE // 8)
         self.place = nn.Parameter(torch.randn(side * side, width) * 0.02)
 
-    def forward(self, ground: UInt8[Tensor, "b p q"]) -> _Map:
+    def forward(self, ground: UInt8[Tensor, "b p q"]) -> MapFeatures:
         kinds = torch.arange(self.kinds, dtype=torch.uint8, device=ground.device)
         picture = (ground[:, None] == kinds[:, None, None]).to(self.place.dtype)
         fine = self.fine(picture)
         coarse = self.coarse(fine)
-        return _Map(fine, coarse, self.tokens(coarse).flatten(2).transpose(1, 2) + self.place)
+        return MapFeatures(fine, coarse, self.tokens(coarse).flatten(2).transpose(1, 2) + self.place)
 
-    def at(self, features: _Map, poses: Float[Tensor, "b m t 3"]) -> Float[Tensor, "b m t c"]:
+    def at(self, features: MapFeatures, poses: Float[Tensor, "b m t 3"]) -> Float[Tensor, "b m t c"]:
         """Features where somebody is, and six metres ahead of it."""
         half = PICTURE * PIXEL / 2
         ahead = poses[..., :2] + 6.0 * torch.stack([poses[..., 2].cos(), poses[..., 2].sin()], -1)

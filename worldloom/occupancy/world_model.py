@@ -16,10 +16,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from worldloom.errors import InputError
-from worldloom.geometry.ego_path import EgoPath
+from worldloom.geometry.ego_path import EgoPath, Trajectory
 from worldloom.geometry.occupancy import FREE, OCC3D_CLASSES, Occupancy, VoxelGrid
 from worldloom.geometry.rigid import compose, invert, rotz
 from worldloom.geometry.warp_occupancy import warp_observed
+from worldloom.occupancy.bodies import draw_tracks, with_bodies
 from worldloom.occupancy.scene_state import HISTORY, ground_picture, plane_poses, scene_state
 from worldloom.occupancy.static_map import StaticMap
 from worldloom.occupancy.static_tokenizer import (
@@ -31,7 +32,7 @@ from worldloom.occupancy.static_tokenizer import (
     symbols_of,
 )
 from worldloom.occupancy.static_world import box_around
-from worldloom.occupancy.tracks import Track, draw_tracks, find_tracks
+from worldloom.occupancy.tracks import Track, find_tracks
 from worldloom.occupancy.traffic import (
     DT,
     TrafficBatch,
@@ -40,8 +41,9 @@ from worldloom.occupancy.traffic import (
     motions_from_poses,
     poses_from_motions,
 )
-from worldloom.occupancy.traffic_sampler import draw_motions
+from worldloom.occupancy.traffic_sampler import draw_motions, sample_motions
 from worldloom.occupancy.training.static_examples import path_picture
+from worldloom.occupancy.user_boxes import box_of
 from worldloom.ops import load_config, load_weights, weights_path
 from worldloom.ops.backend import bfloat16_is_fast
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT
@@ -72,6 +74,14 @@ class Chunk(NamedTuple):
     risk: Float[Tensor, "t 2"]  # probability that the ego has collided, or left the road, by each frame
 
 
+class Drawn(NamedTuple):
+    """How everybody moves in the next frames."""
+
+    tracks: tuple[Track, ...]  # all of the state's, longer by t frames
+    world_from_ego: Float[Tensor, "t 4 4"]
+    risk: Float[Tensor, "t 2"] | None  # as that of a `Chunk`
+
+
 class Imagined(NamedTuple):
     """Futures without voxels, in the plane of the ego's present frame."""
 
@@ -89,6 +99,8 @@ class Futures:
     occupancy: tuple[Occupancy, ...]
     ego_paths: tuple[EgoPath, ...]
     risk: Float[Tensor, "k t 2"]
+    # Everybody's box in each future, over its frames and the present one before them.
+    users: tuple[tuple[Trajectory, ...], ...] = ()
 
     def uncertainty(self) -> Float[Tensor, "t x y"]:
         """Share of the futures that differ from the most frequent answer in a column: uncertainty, not reward."""
@@ -139,7 +151,11 @@ class WorldModel:
                 f"expected a clip of Occ3D's {len(OCC3D_CLASSES)} classes with {DT:g} s between frames, got labels "
                 f"{tuple(past.labels.shape)}, {len(past.classes)} classes, {past.dt:g} s"
             )
-        tracks = tuple(_continued(track) for track in find_tracks(past) if bool(track.present[-1 - _LOST :].any()))
+        tracks = tuple(
+            _continued(track)
+            for track in with_bodies(find_tracks(past), past)
+            if bool(track.present[-1 - _LOST :].any())
+        )
         return WorldState(StaticMap.of(past), tracks, past.world_from_ego.double()[-HISTORY:], past.grid)
 
     def generate(
@@ -169,12 +185,26 @@ class WorldModel:
                 f"expected at least one future of at least one frame and a path as long, got {num_futures} futures, "
                 f"{frames} frames and a path of {0 if ego_path is None else len(ego_path)}"
             )
-        start = self.observe(past)
-        clips, paths, risks = [], [], []
+        return self.generate_from(self.observe(past), ego_path, num_futures, seed, mode, steps, guidance, frames)
+
+    def generate_from(
+        self,
+        start: WorldState,
+        ego_path: EgoPath | None,
+        num_futures: int = 1,
+        seed: int = 0,
+        mode: str = "forward",
+        steps: int = 2,
+        guidance: float | int = 1.0,
+        frames: int = 6,
+    ) -> Futures:
+        """As `generate`, from a state, which may have been changed: K futures of so many frames."""
+        clips, paths, risks, users = [], [], [], []
         maps: dict[int, StaticMap] = {}  # along a given path the world that stands is one for all futures
         for number in range(num_futures):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
             state, chunks = start, []
+            ways = [[track.world_from_object[-1:].double()] for track in start.tracks]
             for first in range(0, frames, self.chunk):
                 part = None if ego_path is None else ego_path[first : min(frames, first + self.chunk)]
                 count = min(self.chunk, frames - first)
@@ -182,10 +212,14 @@ class WorldModel:
                 chunks.append(chunk)
                 if part is not None:
                     maps[first] = state.static
+                for way, track in zip(ways, state.tracks, strict=True):
+                    way.append(track.world_from_object[-len(chunk.occupancy) :].double())
             clips.append(joined([chunk.occupancy for chunk in chunks]))
             paths.append(EgoPath(clips[-1].world_from_ego, DT))
             risks.append(torch.cat([chunk.risk for chunk in chunks]).cummax(0).values)
-        return Futures(tuple(clips), tuple(paths), torch.stack(risks))
+            boxes = (box_of(track, torch.cat(way), DT) for track, way in zip(start.tracks, ways, strict=True))
+            users.append(tuple(boxes))
+        return Futures(tuple(clips), tuple(paths), torch.stack(risks), tuple(users))
 
     @torch.no_grad()
     def step(
@@ -205,6 +239,30 @@ class WorldModel:
             path: the ego's poses in those frames, in mode forward.
             completed: the map after them, where another future along the same path has filled it in already.
         """
+        drawn = self.draw(state, path, generator, mode, steps, guidance, frames)
+        assert drawn.risk is not None
+        static = completed or self.completed(state.static, state.world_from_ego[-1], drawn.world_from_ego, state.grid)
+        occupancy = seen_from(static, drawn.tracks, drawn.world_from_ego, state.grid)
+        poses = torch.cat([state.world_from_ego, drawn.world_from_ego])[-HISTORY:]
+        return WorldState(static, drawn.tracks, poses, state.grid), Chunk(occupancy, drawn.risk)
+
+    @torch.no_grad()
+    def draw(
+        self,
+        state: WorldState,
+        path: EgoPath | None,
+        generator: torch.Generator,
+        mode: str = "forward",
+        steps: int = 2,
+        guidance: float | int = 1.0,
+        frames: int | None = None,
+        with_risk: bool = True,
+    ) -> Drawn:
+        """What moves in the next frames, as `step` has it; no voxels are drawn and nothing of the map is filled in.
+
+        Args:
+            with_risk: False saves one of the network's calls.
+        """
         count = frames or (len(path) if path is not None else self.chunk)
         batch, kept = self._batch(state)
         ego = None
@@ -212,15 +270,15 @@ class WorldModel:
             planar = plane_poses(invert(state.world_from_ego[-1]) @ path.world_from_ego.double()).float()
             planar = torch.cat([planar, planar[-1:].expand(self.chunk - len(planar), 3)])
             ego = motions_from_poses(planar[None], batch.history[:, 0, -1:], 1)
-        motions, logits = draw_motions(self.traffic, batch, ego, None, mode, steps, generator, float(guidance))
-        poses = poses_from_motions(motions, batch.history[:, :, -1:])[0, :, :count].double()
+        drawn = sample_motions(self.traffic, batch, ego, None, mode, steps, generator, float(guidance))
+        risk = None
+        if with_risk:
+            _, logits = self.traffic(batch, drawn.shown, drawn.level, drawn.features)
+            risk = logits[0, :count].sigmoid()
+        poses = poses_from_motions(drawn.motions, batch.history[:, :, -1:])[0, :, :count].double()
         here = state.world_from_ego[-1]
         world_from_ego = path.world_from_ego.double()[:count] if path is not None else here @ _lifted(poses[0])
-        tracks = self._moved(state, kept, poses[1:], count)
-        static = completed or self.completed(state.static, here, world_from_ego, state.grid)
-        occupancy = seen_from(static, tracks, world_from_ego, state.grid)
-        after = WorldState(static, tracks, torch.cat([state.world_from_ego, world_from_ego])[-HISTORY:], state.grid)
-        return after, Chunk(occupancy, logits[0, :count].sigmoid())
+        return Drawn(self._moved(state, kept, poses[1:], count), world_from_ego, risk)
 
     @torch.no_grad()
     def imagine(
@@ -264,17 +322,39 @@ class WorldModel:
         x, y = columns.tolist()
         corner_x, corner_y, corner_z = low.tolist()
         window = VoxelGrid((corner_x, corner_y, corner_z), grid.voxel_size, (x, y, NUM_LAYERS))
+        way = torch.cat([(invert(static.world_from_grid) @ here)[None], grid_from_ego])[:, :2, 3]
+        return self.filled_in(static, window, way).settled_along(grid_from_ego, _SETTLED)
+
+    @torch.no_grad()
+    def filled_in(
+        self,
+        static: StaticMap,
+        window: VoxelGrid,
+        way: Float[Tensor, "t 2"],
+        believed: VoxelGrid | None = None,
+    ) -> StaticMap:
+        """The map, filled in within a window of its lattice where nothing is known.
+
+        Args:
+            window: what the network reads: sides of multiples of 8 columns, and the NUM_LAYERS layers of its training.
+            way: where the ego goes, metres in the map's frame.
+            believed: the part of the window in which the network's answer is taken; all of it if not given.
+        """
+        low = torch.tensor(window.origin, dtype=torch.float64)
+        high = low + window.voxel_size * torch.tensor(window.shape, dtype=torch.float64)
         static = static.over(low, high)
         place = static.place_of(window, static.grid)
         symbols = symbols_of(static.labels[place], static.known[place])
-        way = torch.cat([(invert(static.world_from_grid) @ here)[None], grid_from_ego])[:, :2, 3] - low[:2]
-        picture = path_picture(way, (x, y), grid.voxel_size)
+        picture = path_picture(way - low[:2], window.shape[:2], window.voxel_size)
         device = self.static.head.weight.device
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device)):
             memory = self.static.remember(symbols[None], picture[None])
             logits = self.static.decode(StaticCodes(), memory)
-        static = static.filled(window, logits.labels(OCCUPIED)[0], logits.looked(SEEN)[0])
-        return static.settled_along(grid_from_ego, _SETTLED)
+        labels, looked = logits.labels(OCCUPIED)[0], logits.looked(SEEN)[0]
+        if believed is None:
+            return static.filled(window, labels, looked)
+        part = static.place_of(believed, window)
+        return static.filled(believed, labels[part], looked[part])
 
     def _batch(self, state: WorldState) -> tuple[TrafficBatch, list[int]]:
         here = state.world_from_ego[-1]

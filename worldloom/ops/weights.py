@@ -1,17 +1,13 @@
 """Weights on disk: a folder with config.json, model.safetensors and, for people, card.md. Nothing is ever unpickled."""
 
 import json
-import re
 import shutil
 import struct
-import sys
-import types
-import typing
 import uuid
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import asdict, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from worldloom.errors import InputError
+from worldloom.ops.dataclass_json import brief, dataclass_from_json, one_line, some_of
 
 CONFIG, MODEL, CARD = "config.json", "model.safetensors", "card.md"
 MAX_CONFIG_BYTES = 1 << 20
@@ -83,7 +80,7 @@ def load_weights(folder: str | Path, module: nn.Module) -> None:
                     raise InputError(f"{path}: {name} must be {tuple(value.shape)}, got {shape}")
             tensors = {name: file.get_tensor(name) for name in expected}
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a readable safetensors file: {_one_line(error)}") from error
+        raise InputError(f"{path} is not a readable safetensors file: {one_line(error)}") from error
     for name, value in tensors.items():
         wanted = expected[name].dtype
         if value.dtype != wanted and not (value.is_floating_point() and wanted.is_floating_point):
@@ -107,12 +104,12 @@ def load_config(folder: str | Path, config_class: type[C]) -> C:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {_one_line(error)}") from error
+        raise InputError(f"{path} is not JSON: {one_line(error)}") from error
     if not isinstance(data, dict) or set(data) != {"config", "fields"}:
-        raise InputError(f"{path} must hold 'config' and 'fields', got {_brief(data)}")
+        raise InputError(f"{path} must hold 'config' and 'fields', got {brief(data)}")
     if data["config"] != config_class.__name__:
-        raise InputError(f"{path} must be a {config_class.__name__}, got {_brief(data['config'])}")
-    return _parse(data["fields"], config_class, str(path))
+        raise InputError(f"{path} must be a {config_class.__name__}, got {brief(data['config'])}")
+    return dataclass_from_json(data["fields"], config_class, str(path))
 
 
 def weights_path(package: str, name_or_path: str | Path, part: str = "") -> Path:
@@ -172,91 +169,16 @@ def _check_names(path: Path, expected: set[str], found: set[str]) -> None:
     missing, unexpected = sorted(expected - found), sorted(found - expected)
     if missing or unexpected:
         parts = [
-            f"{word} {_some(names)}" for word, names in (("misses", missing), ("has unexpected", unexpected)) if names
+            f"{word} {some_of(names)}" for word, names in (("misses", missing), ("has unexpected", unexpected)) if names
         ]
         raise InputError(f"{path} is of another model: it {' and '.join(parts)}")
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(name[:80] for name in names[:3])
-    return _one_line(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _finite(value: torch.Tensor) -> bool:
     return not value.is_floating_point() or bool(value.isfinite().all())
 
 
-def _one_line(text: object) -> str:
-    return re.sub(r"[^ -~]+", " ", str(text))[:300].strip()
-
-
-def _brief(value: object) -> str:
-    return _one_line(repr(value))[:60]
-
-
-# --- dataclass <-> JSON ---
-
-
 def _config_to_json(config: Any) -> dict:
     if not is_dataclass(config) or isinstance(config, type):
         raise TypeError(f"config must be a dataclass instance, got {type(config).__name__}")
     return {"config": type(config).__name__, "fields": asdict(config)}
-
-
-def _parse(value: Any, kind: Any, where: str) -> Any:
-    """`value` from JSON as the annotated type `kind`; anything that does not fit is an InputError."""
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if is_dataclass(kind) and isinstance(kind, type):
-        return _parse_dataclass(value, kind, where)
-    if origin in (Union, types.UnionType):
-        return _parse_union(value, args, where)
-    if origin is Literal:
-        if any(type(value) is type(choice) and value == choice for choice in args):
-            return value
-    elif origin is tuple and isinstance(value, list):
-        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-        if len(kinds) == len(value):
-            return tuple(_parse(v, k, f"{where}[{i}]") for i, (v, k) in enumerate(zip(value, kinds, strict=True)))
-    elif origin is dict and isinstance(value, dict) and args[0] is str:
-        return {key: _parse(v, args[1], f"{where}.{key}") for key, v in value.items()}
-    elif (
-        kind is float
-        and isinstance(value, (int, float))
-        and type(value) is not bool
-        and abs(value) <= sys.float_info.max
-    ):
-        return float(value)
-    elif kind in (int, bool, str, type(None)) and type(value) is kind:
-        return value
-    raise InputError(f"{where} must be {getattr(kind, '__name__', None) if not args else kind}, got {_brief(value)}")
-
-
-def _parse_union(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
-    for kind in kinds:
-        try:
-            return _parse(value, kind, where)
-        except InputError:
-            continue
-    raise InputError(
-        f"{where} must be {' or '.join(getattr(k, '__name__', str(k)) for k in kinds)}, got {_brief(value)}"
-    )
-
-
-def _parse_dataclass(value: Any, kind: type, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise InputError(f"{where} must be an object for {kind.__name__}, got {_brief(value)}")
-    hints = typing.get_type_hints(kind)
-    known = {f.name: f for f in fields(kind)}
-    needed = {f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING}
-    missing, unexpected = sorted(needed - set(value)), sorted(set(value) - set(known))
-    if missing or unexpected:
-        parts = [
-            f"{word} {_some(names)}" for word, names in (("misses", missing), ("has unexpected", unexpected)) if names
-        ]
-        raise InputError(f"{where}: {kind.__name__} {' and '.join(parts)}")
-    try:
-        return kind(**{name: _parse(v, hints[name], f"{where}: {name}") for name, v in value.items()})
-    except InputError:
-        raise
-    except ValueError as error:  # the dataclass's own checks
-        raise InputError(f"{where}: {_one_line(error)}") from error

@@ -49,6 +49,8 @@ class Clip:
     branch_frame: int = -1  # the last frame that a counterfactual shares with the logged drive
     path: Path | None = None  # where all of it is one file
     commands: tuple[str, ...] | None = None  # right, left or straight, where the source says it
+    files: tuple[Path, ...] = field(default=(), repr=False)  # labels of each frame, where each is a file of its own
+    world_from_ego: Float64[Tensor, "t 4 4"] | None = field(default=None, repr=False)  # where known without reading
 
     def __len__(self) -> int:
         return self.num_frames
@@ -340,4 +342,4 @@ def _occ3d_clip(
                 observed[i] = camera if mask == "camera" else lidar
         return Occupancy(labels, observed, poses[first:last], OCC3D_GRID, OCC3D_CLASSES, dt)
 
-    return Clip(name, len(files), split, mask, read, users)
+    return Clip(name, len(files), split, mask, read, users, files=tuple(files), world_from_ego=poses)

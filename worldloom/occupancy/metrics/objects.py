@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -166,10 +166,11 @@ def _in_frame(occupancy: Occupancy, frame: int) -> list[Seen]:
         mask = (labels == label).numpy()
         if not mask.any():
             continue
+        corner, mask = _cut_out(mask)
         components = np.empty(mask.shape, dtype=np.int32)
         ndimage.label(mask, structure=_TOUCHING, output=components)
         for index, where in enumerate(ndimage.find_objects(components), start=1):
-            voxels = np.argwhere(components[where] == index) + [part.start for part in where]
+            voxels = np.argwhere(components[where] == index) + [part.start for part in where] + corner
             if len(voxels) < SMALLEST:
                 continue
             ego = (torch.from_numpy(voxels) + 0.5) * grid.voxel_size + origin
@@ -179,6 +180,15 @@ def _in_frame(occupancy: Occupancy, frame: int) -> list[Seen]:
             above = bottom - float(np.nanmedian(height)) if np.isfinite(height).any() else math.nan
             found.append(_described(frame, label, apply(pose, ego), ego, occupancy, above, shaded))
     return found
+
+
+def _cut_out(mask: Bool[np.ndarray, "x y z"]) -> tuple[Int[np.ndarray, " 3"], Bool[np.ndarray, "i j k"]]:
+    """The part of a mask that holds all that is set, and where it begins: most classes are in a corner of the grid."""
+    within = []
+    for axis in range(3):
+        hit = np.flatnonzero(mask.any(tuple(other for other in range(3) if other != axis)))
+        within.append(slice(int(hit[0]), int(hit[-1]) + 1))
+    return np.array([part.start for part in within]), mask[tuple(within)]
 
 
 def _described(

@@ -6,7 +6,7 @@ same resolution (`Tolerances.from_truth`): rigid bodies flicker by a voxel when 
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,6 +106,7 @@ def score_physics(
     occupancy: Occupancy,
     tolerances: Tolerances = Tolerances(),
     ego_box: tuple[float, float, float] | None = None,
+    objects: Sequence[Sequence[Seen]] | None = None,
 ) -> PhysicsScore:
     """Hold one clip against the rules.
 
@@ -113,8 +114,9 @@ def score_physics(
         occupancy: labels t x y z with `world_from_ego`.
         ego_box: length, width, and middle ahead of the ego origin, metres: obstacle voxels in it count as
             interpenetration.
+        objects: what `find_objects` says of the clip, where that is known already.
     """
-    objects = find_objects(occupancy)
+    objects = find_objects(occupancy) if objects is None else objects
     tracks = follow_objects(objects, occupancy.dt)
     checks: dict[str, list[bool]] = {rule: [] for rule in RULES}
     for track in tracks:

@@ -97,17 +97,22 @@ class SemanticScore:
         i = round(seconds / self.dt) - 1
         return i if 0 <= i < len(self) and math.isclose((i + 1) * self.dt, seconds, rel_tol=0.05) else None
 
-    def protocol(self, absent: Absent = "nan") -> str:
+    def protocol(self, absent: Absent = "nan", classes: Collection[int] | None = None) -> str:
         """What must be equal before two numbers may stand in one table."""
+        count = len(self.classes) - 1 if classes is None else len(classes)
         return (
-            f"pooled counts; mIoU over {len(self.classes) - 1} classes without {self.classes[-1]}; mask {self.mask}; "
+            f"pooled counts; mIoU over {count} classes without {self.classes[-1]}; mask {self.mask}; "
             f"absent classes {absent}; {len(self)} frames at {self.dt:g} s; {self.num_windows} window(s)"
         )
 
-    def to_json(self, absent: Absent = "nan") -> dict:
-        """Scores in percent at every frame and at 1, 2, 3 s, with supports; NaN becomes null."""
+    def to_json(self, absent: Absent = "nan", classes: Collection[int] | None = None) -> dict:
+        """Scores in percent at every frame and at 1, 2, 3 s, with supports; NaN becomes null.
+
+        Args:
+            classes: of `miou`; all but free if not given.
+        """
         curves = {
-            "miou": self.miou(absent),
+            "miou": self.miou(absent, classes),
             "iou": self.group_iou(absent=absent),
             "movers_iou": self.group_iou(MOVERS, absent),
             "movers_miou": self.miou(absent, MOVERS),
@@ -120,7 +125,7 @@ class SemanticScore:
             summary[name] = {key: _percent(value) for key, value in {**at, "avg": sum(at.values()) / len(at)}.items()}
         total, class_iou = self.pooled(), self.pooled().iou(absent)[0]
         return {
-            "protocol": self.protocol(absent),
+            "protocol": self.protocol(absent, classes),
             **summary,
             "per_frame": {name: [_percent(value) for value in curve.tolist()] for name, curve in curves.items()},
             "per_class_all_frames": {

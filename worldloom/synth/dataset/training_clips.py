@@ -1,6 +1,5 @@
 """Drives through many towns as clips for training, with nothing made that a world model does not learn from."""
 
-import hashlib
 import itertools
 import json
 import math
@@ -11,19 +10,18 @@ from pathlib import Path
 
 from worldloom.errors import InputError
 from worldloom.geometry.io.atomic import atomic_path
-from worldloom.synth.dataset.annotate import boxed_things
-from worldloom.synth.dataset.clips import DrivingClip, load_driving_clip, save_driving_clip, tracks_from_boxes
-from worldloom.synth.dataset.scenes import KEYFRAME_SECONDS, SCENE_SECONDS, TOWN_SIZE, every
+from worldloom.synth.dataset.clips import DrivingClip, load_driving_clip, save_driving_clip
+from worldloom.synth.dataset.scenes import KEYFRAME_SECONDS, SCENE_SECONDS, TOWN_SIZE
+from worldloom.synth.dataset.town_drive import clip_of, drive_seed
 from worldloom.synth.dataset.traffic_log import LOG
 from worldloom.synth.dataset.traffic_logs import log_traffic
 from worldloom.synth.generate import Job, generate
 from worldloom.synth.towns.town import make_town
 from worldloom.synth.traffic.counterfactuals import MANOEUVRES, branches
-from worldloom.synth.traffic.drive import Drive, drive_town
-from worldloom.synth.traffic.risk import risk_of
+from worldloom.synth.traffic.drive import drive_town
 from worldloom.synth.traffic.simulator import Simulator
 from worldloom.synth.traffic.sumo import STEP
-from worldloom.synth.voxels.voxelize import Voxelizer, voxelize_drive
+from worldloom.synth.voxels.voxelize import Voxelizer
 
 RISKY = ("cut_in", "near_miss", "hit_parked", "hit_moving", "leave_road")
 _SAFE = tuple(name for name in MANOEUVRES if name not in RISKY)
@@ -64,7 +62,7 @@ class TownClips:
 
     def drive_seed(self, number: int) -> int:
         """Of a scene's traffic."""
-        return int(hashlib.sha256(f"{self.town_seed}/clips/{number}".encode()).hexdigest()[:7], 16)
+        return drive_seed(self.town_seed, number)
 
 
 def write_clips(
@@ -130,32 +128,22 @@ def scene_clips(voxelizer: Voxelizer, town: TownClips, number: int) -> Iterator[
     """One logged drive and its alternatives, half of them risky where they can be."""
     seed = town.drive_seed(number)
     if town.num_alternatives == 0:
-        yield _clip(voxelizer, drive_town(voxelizer.town, town.seconds, seed, STEP))
+        yield clip_of(voxelizer, drive_town(voxelizer.town, town.seconds, seed, STEP))
         return
     with Simulator(voxelizer.town, seed) as simulator:
         simulator.reset(town.seconds)
-        yield _clip(voxelizer, simulator.drive(STEP))
+        yield clip_of(voxelizer, simulator.drive(STEP))
         wanted = _shuffled(random.Random(seed))
         done = branches(simulator, manoeuvres=wanted, dt=STEP)
         for one in itertools.islice(done, town.num_alternatives):
             frame = one.branch_frame // round(KEYFRAME_SECONDS / STEP)
-            yield _clip(voxelizer, one.drive, one.manoeuvre, frame)
+            yield clip_of(voxelizer, one.drive, one.manoeuvre, frame)
 
 
 def _shuffled(dice: random.Random) -> list[str]:
     """All manoeuvres, risky and other ones by turns."""
     risky, safe = dice.sample(RISKY, len(RISKY)), dice.sample(_SAFE, len(_SAFE))
     return [name for pair in itertools.zip_longest(risky, safe) for name in pair if name is not None]
-
-
-def _clip(voxelizer: Voxelizer, fine: Drive, manoeuvre: str = "", branch_frame: int = -1) -> DrivingClip:
-    stride = round(KEYFRAME_SECONDS / fine.dt)
-    drive = every(fine, stride)
-    occupancy, mask_lidar = voxelize_drive(voxelizer.town, drive, voxelizer)
-    velocities = {user.id: user.velocity for user in drive.users}
-    tracks = tracks_from_boxes(boxed_things(voxelizer.town, drive), velocities, len(drive))
-    risk = risk_of(voxelizer.town, fine).every(stride)
-    return DrivingClip(occupancy, mask_lidar, fine.fine, drive.speed, tracks, risk, manoeuvre, branch_frame)
 
 
 def _facts(clip: DrivingClip) -> dict[str, object]:

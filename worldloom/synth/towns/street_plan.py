@@ -9,6 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Delaunay
 
+from worldloom.errors import InputError
+
 KINDS = ("grid", "spider", "random")
 Points = Float64[np.ndarray, "_ 2"]
 
@@ -108,12 +110,31 @@ def _spider(rng: np.random.Generator, size: float) -> _Bones:
 
 def _random(rng: np.random.Generator, size: float) -> _Bones:
     """Scattered places, joined to their neighbours where roads meet at wide enough angles."""
+    for _ in range(100):  # a small town may come out as one street without an end
+        points, pairs = _core(*_scattered(rng, size))
+        if pairs:
+            break
+    else:
+        raise InputError(f"expected a town with room for a block, got one of {size:g} m")
+    axes = []
+    for a, b in pairs:
+        line = _line(points[a], points[b])
+        across = np.array([-(line[-1] - line[0])[1], (line[-1] - line[0])[0]])
+        bulge = np.sin(np.linspace(0, math.pi, len(line)))[:, None]
+        axes.append(line + bulge * across * rng.uniform(-0.07, 0.07))
+    return _Bones("random", points, pairs, axes, _through_roads(points, pairs, rng), set())
+
+
+def _scattered(rng: np.random.Generator, size: float) -> tuple[Points, list[tuple[int, int]]]:
+    """Places, and which of them are joined."""
     apart = 82.0
     nodes: list[np.ndarray] = []
     for candidate in rng.uniform(-size / 2, size / 2, (400, 2)):
         if all(np.hypot(*(candidate - other)) > apart for other in nodes):
             nodes.append(candidate)
     points = np.array(nodes)
+    if len(points) < 4:
+        return points, []
     edges = sorted({tuple(sorted((int(t[k - 1]), int(t[k])))) for t in Delaunay(points).simplices for k in range(3)})
     length = {edge: float(np.hypot(*(points[edge[1]] - points[edge[0]]))) for edge in edges}
     bearings: list[list[float]] = [[] for _ in points]
@@ -130,24 +151,19 @@ def _random(rng: np.random.Generator, size: float) -> _Bones:
             pairs.append((a, b))
             bearings[a].append(at_a)
             bearings[b].append(at_a + math.pi)
-    points, pairs = _core(points, pairs)
-    axes = []
-    for a, b in pairs:
-        line = _line(points[a], points[b])
-        across = np.array([-(line[-1] - line[0])[1], (line[-1] - line[0])[0]])
-        bulge = np.sin(np.linspace(0, math.pi, len(line)))[:, None]
-        axes.append(line + bulge * across * rng.uniform(-0.07, 0.07))
-    return _Bones("random", points, pairs, axes, _through_roads(points, pairs, rng), set())
+    return points, pairs
 
 
 def _core(points: Points, pairs: list[tuple[int, int]]) -> tuple[Points, list[tuple[int, int]]]:
     """The largest connected part of a graph, without dead ends."""
     while True:
-        degree = np.bincount(np.array(pairs).ravel(), minlength=len(points))
+        degree = np.bincount(np.array(pairs, np.int64).ravel(), minlength=len(points))
         kept = [(a, b) for a, b in pairs if degree[a] > 1 and degree[b] > 1]
         if len(kept) == len(pairs):
             break
         pairs = kept
+    if not pairs:
+        return points[:0], []
     _, part = connected_components(_graph(pairs, len(points)), directed=False)
     main = np.bincount(part[[a for a, _ in pairs]]).argmax()
     kept = [(a, b) for a, b in pairs if part[a] == main]

@@ -116,6 +116,7 @@ def _closed(area: BaseGeometry, reach: float) -> BaseGeometry:
 
 def _tidy(area: BaseGeometry) -> BaseGeometry:
     """The area without cracks and slivers narrower than 0.2 m."""
-    for distance in (0.1, -0.2, 0.1):
-        area = shapely.buffer(area, distance, join_style="mitre")
+    with np.errstate(divide="ignore", invalid="ignore"):  # mitres of parallel edges, which GEOS then leaves out
+        for distance in (0.1, -0.2, 0.1):
+            area = shapely.buffer(area, distance, join_style="mitre")
     return area

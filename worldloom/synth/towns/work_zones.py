@@ -18,6 +18,7 @@ from worldloom.synth.towns.placements import Placement, Spot, pair
 from worldloom.synth.towns.roads import Edge, RoadMap
 from worldloom.synth.towns.street_shapes import beside, line_length, right_kerb, stations
 
+_SHORTEST = 20.0  # metres of works; a taper, fences at both ends, and a little between them
 _APPROACH = 24.0  # metres of street before and after in which no work is done
 _TAPER = 11.0
 _MOUTH = 3.0  # metres beside a driveway that stay free
@@ -114,7 +115,7 @@ def _is_wide(edge: Edge) -> bool:
 
 def _has_parking(edge: Edge) -> bool:
     uses = [lane.use for lane in edge.lanes]
-    return "park" in uses[:2] and line_length(edge.lanes[0].centre) > 2 * _APPROACH + 20
+    return "park" in uses[:2] and line_length(edge.lanes[0].centre) > 2 * _APPROACH + _SHORTEST
 
 
 def _work_zone(
@@ -127,6 +128,8 @@ def _work_zone(
     closed = [lane for lane in edge.lanes if first <= lane.index <= last.index]
     strip = _Strip(beside(last.centre, last.width / 2), sum(lane.width for lane in closed))
     room = line_length(strip.line) - 2 * _APPROACH
+    if room < _SHORTEST:  # the kerb of a bend is shorter than the middle of its lane
+        return None
     for _ in range(12):
         length = float(min(room, rng.uniform(26, 60)))
         start = _APPROACH + float(rng.uniform(0, room - length))

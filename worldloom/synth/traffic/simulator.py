@@ -48,6 +48,7 @@ from worldloom.synth.traffic.way import Way
 
 _SIGHT = 60.0  # metres within which gaps and times to collision are computed
 _ROUTE_AHEAD = 2000.0  # metres of the planned route along which progress is measured
+_TRAILING = 25.0  # metres from the front of what pulls to the middle of its trailer, at most
 _MAX_MARKS = 12  # moments kept as sleeping processes; others are reached by repeating the actions
 
 Log = tuple[tuple[float, float] | None, ...]  # (acceleration, curvature) of each step of SUMO, None where it drove
@@ -201,9 +202,13 @@ class Simulator:
         self._follow((None if action is None else (float(action.acceleration), float(action.curvature)),) * every)
         return self.state()
 
-    def save(self) -> Snapshot:
-        """This moment. In this simulator going back to it costs milliseconds, elsewhere the repetition of its past."""
-        if len(self._marks) < _MAX_MARKS and self._marks[-1] < len(self._log):
+    def save(self, mark: bool = True) -> Snapshot:
+        """This moment. In this simulator going back to it costs milliseconds, elsewhere the repetition of its past.
+
+        Args:
+            mark: False keeps no sleeping process of it; going back then repeats what was done since the last one.
+        """
+        if mark and len(self._marks) < _MAX_MARKS and self._marks[-1] < len(self._log):
             self._mark()
         return Snapshot(self._fingerprint, self._seed, self._density, self._log)
 
@@ -228,6 +233,21 @@ class Simulator:
         last = (len(moments) - 1) // every * every + 1
         egos = self._egos[first : first + last]
         return record(self.town.ground, moments[:last], egos, self._name, self.members, self._seed, every)
+
+    def recent(self, count: int, reach: float | int) -> list[tuple[Ego, dict[str, tuple[Member, Box]]]]:
+        """The ego and whoever moves within `reach` metres of it, at the last moments, STEP seconds apart."""
+        members = with_trailers(self.members)
+        rows = []
+        for moment, ego in zip(self._moments[-count:], self._egos[-count:], strict=True):
+            far = reach + _TRAILING  # a trailer may be near while what pulls it is not
+            near = moment.boxes(self.members, (ego.x - far, ego.y - far, ego.x + far, ego.y + far))
+            boxes = {
+                name: (members[name], box)
+                for name, box in sorted(near.items())
+                if name != self._name and math.dist((box.x, box.y), (ego.x, ego.y)) <= reach
+            }
+            rows.append((ego, boxes))
+        return rows
 
     def state(self) -> State:
         """The present moment."""

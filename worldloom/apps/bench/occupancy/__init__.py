@@ -1,10 +1,11 @@
 """The driving half on towns that no network has seen, every figure beside its floor."""
 
+import os
 import tempfile
 from pathlib import Path
 
 from worldloom.apps.bench.occupancy.closed_loop import planner_rows
-from worldloom.apps.bench.occupancy.codes import code_rows
+from worldloom.apps.bench.occupancy.codes import code_rows, genuine_rows
 from worldloom.apps.bench.occupancy.cost import cost_rows
 from worldloom.apps.bench.occupancy.forecasts import forecast_rows
 from worldloom.apps.bench.occupancy.long_rollouts import rollout_rows
@@ -31,12 +32,14 @@ def run(quick: bool) -> list[Row]:
     try:
         model, tokenizer = WorldModel.from_pretrained("small"), Tokenizer.from_pretrained("small")
     except InputError:
-        model = tokenizer = None
+        model, tokenizer = None, None
     rows = [*forecast_rows(logged, model, quick), *code_rows(logged, tokenizer, quick)]
-    if model is None:
+    if model is None or tokenizer is None:
         return [*rows, *path_rows(clips, None, quick)]
+    recorded = os.environ.get("WORLDLOOM_TEST_DATA")
     return [
         *rows,
+        *genuine_rows(tokenizer, Path(recorded, "occ3d") if recorded else None),
         *path_rows(clips, model, quick),
         *rollout_rows(logged, model, quick),
         *planner_rows(towns, model, quick),

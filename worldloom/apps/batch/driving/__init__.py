@@ -1,0 +1,1 @@
+"""A driving scenario: from its spec to the files of its shard."""
