@@ -48,7 +48,7 @@ def learn(env: gymnasium.Env[Any, Any], steps: int, seed: int = 0) -> PPO:
     model = PPO(
         "MlpPolicy",
         env,
-        n_steps=min(512, steps),
+        n_steps=min(256, steps),
         batch_size=64,
         n_epochs=10,
         learning_rate=1e-3,

@@ -56,7 +56,7 @@ def test_ppo_learns_to_make_way() -> None:
     """An empty street: what is to be learned is to go, and not to leave the road."""
     pytest.importorskip("stable_baselines3", reason="this example needs the extra `rl`")
     module = example("learn_with_ppo")
-    env = module.make(4.0, clips=[street_start(speed=1.0)], model=tiny_model(), world=LITTLE)
+    env = module.make(4.0, clips=[street_start(speed=1.0, alone=True)], model=tiny_model(), world=LITTLE)
     before, after = module.compare(env, 2048, 5)
     assert after > before + 1.0
 

@@ -29,10 +29,10 @@ def tiny_simulation(**config: float | bool) -> Simulation:
     return Simulation(ModelWorld(tiny_model(), ModelWorldConfig(**{"reach": 10.0, "steps": 1, **config})))
 
 
-def street(frames: int = 9, speed: float = 6.0) -> Occupancy:
+def street(frames: int = 9, speed: float = 6.0, alone: bool = False) -> Occupancy:
     """An ego that drives along x behind a car at x = 14 m, as fast as it is; a wall stands 10 m to both sides."""
-    return straight_street(frames, ego_speed=speed, users=((CAR, 14, 0, speed),))
+    return straight_street(frames, ego_speed=speed, users=() if alone else ((CAR, 14, 0, speed),))
 
 
-def street_start(frame: int = 4, frames: int = 9, speed: float = 6.0) -> ClipStart:
-    return clip_start(street(frames, speed), frame, "street")
+def street_start(frame: int = 4, frames: int = 9, speed: float = 6.0, alone: bool = False) -> ClipStart:
+    return clip_start(street(frames, speed, alone), frame, "street")

@@ -95,7 +95,7 @@ def test_poison_ends_in_quarantine_and_exit_code_1(tmp_path: Path, manifest: Pat
     [
         (["run", "none.jsonl", "--out", "b"], "none.jsonl: expected a manifest"),
         (["run", "m.jsonl", "--out", "full"], "expected a new or empty folder, got one that holds letter"),
-        (["run", "m.jsonl", "--out", "file"], "file"),
+        (["run", "m.jsonl", "--out", "file"], "expected a folder, got the file file"),
         (["run", "m.jsonl", "--out", "web://x"], "an address that fsspec knows"),
         (["run", "m.jsonl", "--out", "memory://x"], "expected --backend inline for it"),
         (["run", "m.jsonl", "--out", "b", "--backend", "cloud"], "--backend local, ray, slurm, inline, got 'cloud'"),

@@ -26,7 +26,7 @@ def sim():
 
 @pytest.fixture(scope="module")
 def start() -> TownStart:
-    return TownStart(make_town(0, "grid", 200), seed=1, at=2.5, density=2.0)
+    return TownStart(make_town(0, "grid", 200), seed=2, at=2.5, density=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def state(sim: Simulation, start: TownStart) -> DriveState:
 
 
 def test_it_begins_where_the_logged_drive_is(sim: Simulation, start: TownStart, state: DriveState) -> None:
-    with Simulator(start.town, 1, 2.0, 0.5) as simulator:
+    with Simulator(start.town, start.seed, 2.0, 0.5) as simulator:
         truth = simulator.reset(2.5)
     assert state.ego == pytest.approx(truth.ego)
     near = {name for name in state.others.names if not name.startswith("standing")}
@@ -51,7 +51,7 @@ def test_steps_are_those_of_the_simulator(sim: Simulation, start: TownStart, sta
     at = state
     for _ in range(3):
         at = sim.step(at, Action(1.0, 0.01))
-    with Simulator(start.town, 1, 2.0, 0.5) as simulator:
+    with Simulator(start.town, start.seed, 2.0, 0.5) as simulator:
         truth = simulator.reset(2.5)
         for _ in range(3):
             truth = simulator.step(Action(1.0, 0.01))
@@ -71,7 +71,7 @@ def test_any_state_can_be_gone_back_to(sim: Simulation, state: DriveState) -> No
 
 
 def test_sumos_way_is_the_measure_of_progress(sim: Simulation, start: TownStart, state: DriveState) -> None:
-    with Simulator(start.town, 1, 2.0, 0.5) as simulator:
+    with Simulator(start.town, start.seed, 2.0, 0.5) as simulator:
         before = simulator.reset(2.5)
         after = simulator.reset(6.5)
     assert state.route.expected_after(8) == pytest.approx(after.progress - before.progress, abs=1.0)

@@ -4,10 +4,9 @@ import functools
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from worldloom import __version__
+import worldloom
 from worldloom.apps.batch.spec import COPY_WARP, ScenarioSpec, digest
 from worldloom.ops.weights import CONFIG, MODEL, weights_path
 
@@ -22,9 +21,12 @@ def code_version() -> str:
 
     Native modules are not looked at: they are built anew on each machine from the same sources.
     """
-    root = Path(str(resources.files("worldloom")))
+    # Not importlib.resources: it names every folder of an editable install at once, and none of them can be searched.
+    root = Path(worldloom.__file__).parent
     files = sorted(file for room in ROOMS for file in (root / room).rglob("*.py"))
-    return f"{__version__}+{_hash_of((file.relative_to(root).as_posix(), file) for file in files)[:16]}"
+    if not files:
+        raise RuntimeError(f"expected the sources of worldloom in {root}, found none")
+    return f"{worldloom.__version__}+{_hash_of((file.relative_to(root).as_posix(), file) for file in files)[:16]}"
 
 
 @functools.cache

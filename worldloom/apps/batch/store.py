@@ -78,10 +78,13 @@ def open_store(address: str, scratch: str | None = None) -> Store:
     Args:
         scratch: where an object store builds on this machine; the system's temporary folder if not given.
     Raises:
-        InputError: no such protocol, or its library is not installed.
+        InputError: no such protocol, its library is not installed, or a file is there.
     """
     if "://" not in address:
-        return LocalStore(Path(os.path.abspath(address)))
+        root = Path(os.path.abspath(address))
+        if root.exists() and not root.is_dir():
+            raise InputError(f"expected a folder, got the file {address}")
+        return LocalStore(root)
     return ObjectStore(address, scratch)
 
 
