@@ -1,17 +1,20 @@
 """`worldloom train` on clips of a small analytic street: it writes weights that a world model takes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.occupancy.moving_world import CAR, straight_street
-from worldloom.apps import train
+from worldloom.apps import train, train_baseline
 from worldloom.apps.train import Preset, make_clips, run_folder, train_part
 from worldloom.errors import InputError
 from worldloom.geometry import EgoPath, Occupancy
 from worldloom.geometry.io import save_occ3d_scene
+from worldloom.occupancy.baselines.occsora import load_occsora_tokenizer
+from worldloom.occupancy.baselines.train_tokenizer import TokenizerTraining
 from worldloom.occupancy.codec.prior import CodePriorConfig
 from worldloom.occupancy.static_tokenizer import StaticTokenizerConfig
 from worldloom.occupancy.tokenizer import Tokenizer
@@ -102,6 +105,24 @@ def test_recordings_are_learned_from_by_their_splits(tmp_path: Path) -> None:
         Path("train/scene-0001.traffic.npz"),
         Path("check/scene-0002.traffic.npz"),
     }
+
+
+def test_the_baseline_is_trained_on_the_same_clips(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = TokenizerTraining(Schedule(2, warm_up=1, check_every=2), frames=8, columns=32, continuous=1)
+    monkeypatch.setattr(train_baseline, "TokenizerTraining", lambda schedule: replace(small, schedule=schedule))
+    folder = train_baseline.train_occsora(clips, tmp_path, steps=2)
+    assert "--steps 2" in (folder / "card.md").read_text()
+    tokenizer = load_occsora_tokenizer(folder)
+    code = tokenizer.encode(straight_street(8))
+    assert tokenizer.decode(code).shape == (8, 200, 200, 16)
+    with pytest.raises(InputError, match="at least 1 step, got 0"):
+        train_baseline.train_occsora(clips, tmp_path, steps=0)
+    for number in range(2):
+        save_occ3d_scene(tmp_path / "recorded", f"scene-{number:04d}", straight_street(14), split="train")
+    with pytest.raises(InputError, match="got recordings"):
+        train_baseline.train_occsora(tmp_path / "recorded", tmp_path, clips)
 
 
 def test_a_finished_run_is_taken_as_it_is(clips: Path, tmp_path: Path) -> None:

@@ -363,6 +363,7 @@ class Trainable(StrEnum):
     tokenizer = "tokenizer"
     prior = "prior"
     worldmodel = "worldmodel"
+    occsora_tokenizer = "occsora-tokenizer"
     depth = "depth"
 
 
@@ -392,6 +393,13 @@ def train(
         return
     if rows is not None or start is not None:
         raise InputError(f"--rows and --start are for depth, got them for {part.value}")
+    if part is Trainable.occsora_tokenizer:
+        if preset != "small":
+            raise InputError(f"--preset small is the only one of {part.value}, got {preset}")
+        from worldloom.apps.train_baseline import train_occsora
+
+        typer.echo(f"{train_occsora(data, out, validation, steps)} is ready, to be compared with")
+        return
     from worldloom.apps.train import train_part
 
     weights = train_part(part.value, data, out, validation, preset, steps)

@@ -106,7 +106,7 @@ def train_part(
         raise InputError(f"expected at least 1 step, got {steps}")
     if part == "prior":
         weights_path("worldloom.occupancy", out, "static")  # what it is the prior of
-    clips, checked = _split(data, validation)
+    clips, checked = split_clips(data, validation)
     console = Console(stderr=True)
     learned = _prepared(clips, out / "examples" / "train", console, PARTS[part].examples)
     tested = _prepared(checked, out / "examples" / "check", console, PARTS[part].examples)
@@ -163,8 +163,8 @@ def _trained(
     return train_traffic(learned, checked, run, preset.traffic, training, tell, logs), preset.traffic, training.schedule
 
 
-def _split(data: Path, validation: Path | None) -> tuple[list[Clip], list[Clip]]:
-    """Clips to learn from, and those to check with."""
+def split_clips(data: Path, validation: Path | None) -> tuple[list[Clip], list[Clip]]:
+    """Clips to learn from, and those to check with: another folder's, the split val, or every tenth town."""
     clips = open_clips(data)
     if validation is not None:
         return list(clips), list(open_clips(validation))

@@ -105,7 +105,7 @@ def test_code_and_weights_are_hashed_from_the_files(tmp_path: Path, monkeypatch:
     (package / "ops").mkdir(parents=True)
     (package / "apps").mkdir()
     (package / "ops/a.py").write_text("a = 1\n")
-    monkeypatch.setattr(identity.resources, "files", lambda name: package)
+    monkeypatch.setattr(identity.worldloom, "__file__", str(package / "__init__.py"))
     identity.code_version.cache_clear()
     first = identity.code_version()
     (package / "apps/page.py").write_text("a page makes no scenario")
@@ -114,6 +114,10 @@ def test_code_and_weights_are_hashed_from_the_files(tmp_path: Path, monkeypatch:
     (package / "ops/a.py").write_text("a = 2\n")
     identity.code_version.cache_clear()
     assert identity.code_version() != first
+    (package / "ops/a.py").unlink()
+    identity.code_version.cache_clear()
+    with pytest.raises(RuntimeError, match="expected the sources"):
+        identity.code_version()
     monkeypatch.undo()
     identity.code_version.cache_clear()
     assert makers_of(["copy-warp", "small"]).weights.keys() == {"copy-warp", "small"}

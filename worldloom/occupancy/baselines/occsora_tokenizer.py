@@ -19,12 +19,12 @@ STRIDE = 8  # frames, and columns along both sides, for each code
 
 @dataclass(frozen=True)
 class OccSoraTokenizerConfig:
-    """The size of the network; published: widths 512, bottleneck 256, codes of 128 channels (137 M parameters)."""
+    """The size of the network, that of ours; published: widths 512, bottleneck 256, codes of 128 (137 M parameters)."""
 
     layers: int = 16
     class_width: int = 8
-    widths: tuple[int, int, int] = (48, 128, 192)  # channels at strides 2, 4 and 8
-    bottleneck: int = 96
+    widths: tuple[int, int, int] = (48, 96, 128)  # channels at strides 2, 4 and 8
+    bottleneck: int = 64
     blocks: int = 4
     heads: int = 2
     num_codes: int = 512

@@ -27,7 +27,7 @@ class Zone:
 
 def grid_lines(fine: float | int, step: float | int, far: float | int, growth: float | int = 1.3) -> np.ndarray:
     """Lines from -far to far: `step` apart within `fine` of the middle, then ever wider."""
-    lines, at, wide = list(np.arange(0, fine + 1e-6, step)), fine, step
+    lines, at, wide = np.arange(0, fine + 1e-6, step).tolist(), fine, step
     while at < far:
         wide *= growth
         at = min(at + wide, far)

@@ -1,6 +1,7 @@
 """The driving half on towns that no network has seen, every figure beside its floor."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from worldloom.apps.bench.occupancy.long_rollouts import rollout_rows
 from worldloom.apps.bench.occupancy.paths import path_rows
 from worldloom.apps.bench.result import Row
 from worldloom.errors import InputError
+from worldloom.occupancy.baselines import OccSoraTokenizer
+from worldloom.occupancy.baselines.occsora import load_occsora_tokenizer
 from worldloom.occupancy.data.splits import TOWN_SPLITS
 from worldloom.occupancy.tokenizer import Tokenizer
 from worldloom.occupancy.world_model import WorldModel
 from worldloom.synth.dataset.clips import load_driving_clip
 from worldloom.synth.dataset.training_clips import write_clips
 
+_BASELINES = Path("benchmarks/baselines")  # in a checkout; weights of peers are no part of the package
 _LOOKED_AT = 2  # test towns that were looked at while the planner was built
 
 
@@ -33,7 +37,7 @@ def run(quick: bool) -> list[Row]:
         model, tokenizer = WorldModel.from_pretrained("small"), Tokenizer.from_pretrained("small")
     except InputError:
         model, tokenizer = None, None
-    rows = [*forecast_rows(logged, model, quick), *code_rows(logged, tokenizer, quick)]
+    rows = [*forecast_rows(logged, model, quick), *code_rows(logged, tokenizer, _occsora(), quick)]
     if model is None or tokenizer is None:
         return [*rows, *path_rows(clips, None, quick)]
     recorded = os.environ.get("WORLDLOOM_TEST_DATA")
@@ -45,3 +49,14 @@ def run(quick: bool) -> list[Row]:
         *planner_rows(towns, model, quick),
         *cost_rows([clip.occupancy for clip in logged], model, quick),
     ]
+
+
+def _occsora() -> OccSoraTokenizer | None:
+    """With weights of WORLDLOOM_BASELINES, or of the checkout that this runs in; None where there are none."""
+    folder = Path(os.environ.get("WORLDLOOM_BASELINES", _BASELINES)) / "occsora-tokenizer"
+    if not folder.is_dir():
+        print(
+            f"no rows of OccSora: expected weights of `worldloom train occsora-tokenizer` in {folder}", file=sys.stderr
+        )
+        return None
+    return load_occsora_tokenizer(folder)

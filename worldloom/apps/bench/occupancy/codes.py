@@ -4,6 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from worldloom.apps.bench.result import Row
 from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, Occupancy
 from worldloom.geometry.io.nuscenes import KEYFRAME_DT
 from worldloom.geometry.io.occ3d import load_occ3d_frame
+from worldloom.occupancy.baselines import OccSoraTokenizer
 from worldloom.occupancy.metrics import SMALL, SemanticScore, lossless_bits, score_forecast
 from worldloom.occupancy.metrics.rare import RareScore, score_rare
 from worldloom.occupancy.tokenizer import Tokenizer
@@ -22,8 +24,10 @@ WORST_GOAL = 60
 _FRAMES = 32
 
 
-def code_rows(drives: Sequence[DrivingClip], tokenizer: Tokenizer | None, quick: bool) -> list[Row]:
-    """Reconstruction of 32 frames at each rate, its time, and the bits of a lossless packer."""
+def code_rows(
+    drives: Sequence[DrivingClip], tokenizer: Tokenizer | None, occsora: OccSoraTokenizer | None, quick: bool
+) -> list[Row]:
+    """Reconstruction of 32 frames at each rate, its time, OccSora's tokenizer, and the bits of a lossless packer."""
     clips = [drive.occupancy[:_FRAMES] for drive in drives]
     if tokenizer is None:
         return [_lossless_row(clips)]
@@ -53,7 +57,32 @@ def code_rows(drives: Sequence[DrivingClip], tokenizer: Tokenizer | None, quick:
         if name == "22k":
             note = f"a clip of {_FRAMES} frames at {budget} kbit"
             rows.append(Row("encode_decode_s", statistics.median(seconds), "s of CPU", "<= 3", {}, note))
+    if occsora is not None:
+        rows += _occsora_rows(clips[: 1 if quick else None], occsora)
     return [*rows, _lossless_row(clips)]
+
+
+def _occsora_rows(clips: Sequence[Occupancy], tokenizer: OccSoraTokenizer) -> list[Row]:
+    """OccSora's tokenizer, trained on the same kind of towns, on the same clips."""
+    score: SemanticScore | None = None
+    rare: RareScore | None = None
+    kbit = []
+    for clip in clips:
+        code = tokenizer.encode(clip)
+        kbit.append(code.bits / 1000)
+        back = replace(clip, labels=tokenizer.decode(code))
+        one, few = score_forecast(back, clip, "observed"), score_rare(back, clip, "observed", SMALL)
+        score, rare = one if score is None else score + one, few if rare is None else rare + few
+    assert score is not None
+    assert rare is not None
+    note = f"OccSora's tokenizer, narrower; {len(kbit)} drives of {_FRAMES} frames, {statistics.mean(kbit):.1f} kbit"
+    classes = {OCC3D_CLASSES[label]: 100 * rare.iou(label) for label in SMALL}
+    pooled = score.pooled()
+    return [
+        Row("occsora_miou", 100 * pooled.miou().item(), "%", "", {}, note),
+        Row("occsora_iou", 100 * pooled.group_iou(range(FREE)).item(), "%", "", {}, note),
+        Row("occsora_vru_min", 100 * rare.worst(SMALL), "%", "", _told(classes), note),
+    ]
 
 
 def genuine_rows(tokenizer: Tokenizer, folder: Path | None) -> list[Row]:
