@@ -100,7 +100,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["castle", "--out", "x"], "a world of town, room, street, courtyard, field, clips, got 'castle'"),
+        (["castle", "--out", "x"], "a world of town, room, street, courtyard, field, clips, panoramas, got 'castle'"),
         (["room"], "--out"),
         (["room", "--out", "x", "--seed", "-1"], "got -1"),
         (["room", "--out", "x", "--num-worlds", "0"], "--num-worlds from 1 to 1000000, got 0"),
