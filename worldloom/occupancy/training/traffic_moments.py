@@ -17,8 +17,8 @@ from torch import Tensor
 
 from worldloom.geometry.occupancy import DRIVEABLE, GROUND
 from worldloom.occupancy.danger import ego_boxes, separations
+from worldloom.occupancy.motions import DT
 from worldloom.occupancy.scene_state import HISTORY, LOW, PICTURE, PIXEL, TALL, UNSEEN
-from worldloom.occupancy.traffic import DT
 from worldloom.occupancy.training.traffic_examples import FUTURE, MAX_USERS, TrafficExamples
 from worldloom.synth.dataset.traffic_log import TrafficLog
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT, EGO_FRONT, WHEELS
@@ -34,6 +34,7 @@ _ASIDE = 4.5  # metres
 _BENDS = 0.04  # 1/m, deviation
 _LOGGED = 0.5  # share of egos that drive as they did
 _SEEN_AT = ((0.0, 1.0), (24.0, 0.97), (34.0, 0.7), (45.0, 0.4), (60.0, 0.25))  # metres, share of pixels
+_FATTER = 0.45  # metres: what is found in voxels is larger than what it was made of
 _THROUGH = (2, 8)  # pixels of what is solid that a ray crosses before it ends: a wall's few, a row of trees' many
 
 
@@ -192,7 +193,7 @@ class LoggedTown:
         since = torch.where(late, (chance[7] * HISTORY).long(), 0)
         there[:, :HISTORY] &= torch.arange(HISTORY) >= since[:, None]
         sizes = torch.stack([length, extents[:, 1], extents[:, 2]], -1)
-        sizes = sizes * (1 + 0.12 * torch.randn(len(kept), 3, generator=dice).clamp(-2, 2)) + 0.2
+        sizes = sizes * (1 + 0.1 * torch.randn(len(kept), 3, generator=dice).clamp(-2, 2)) + _FATTER
         middles = 0.1 * torch.randn(len(kept), 2, generator=dice)
         present, valid = there[:, :HISTORY], there[:, HISTORY:].int().cummin(1).values.bool()
         found = found.masked_fill(~present[..., None], 0)
