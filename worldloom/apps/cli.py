@@ -183,7 +183,11 @@ def drive(
     num_futures: Annotated[int, typer.Option(help="Futures to draw.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the futures.")] = 0,
     mode: Annotated[
-        str, typer.Option(help="forward (along --path), policy, joint or video (the model drives).")
+        str,
+        typer.Option(
+            help="forward (along --path); policy, joint or video (the model drives); inverse: no future, but the path "
+            "that CLIP's frames tell."
+        ),
     ] = "forward",
     steps: Annotated[int, typer.Option(help="Calls of the network for four seconds.")] = 2,
     guidance: Annotated[float, typer.Option(help="How strongly the path steers the others; 1 is as learned.")] = 1.0,
