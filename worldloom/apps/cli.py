@@ -367,7 +367,8 @@ class Trainable(StrEnum):
     tokenizer = "tokenizer"
     prior = "prior"
     worldmodel = "worldmodel"
-    occsora_tokenizer = "occsora-tokenizer"
+    occsora = "occsora"
+    occworld = "occworld"
     depth = "depth"
 
 
@@ -397,12 +398,12 @@ def train(
         return
     if rows is not None or start is not None:
         raise InputError(f"--rows and --start are for depth, got them for {part.value}")
-    if part is Trainable.occsora_tokenizer:
+    if part in (Trainable.occsora, Trainable.occworld):
         if preset != "small":
             raise InputError(f"--preset small is the only one of {part.value}, got {preset}")
-        from worldloom.apps.train_baseline import train_occsora
+        from worldloom.apps.train_baseline import train_peer
 
-        typer.echo(f"{train_occsora(data, out, validation, steps)} is ready, to be compared with")
+        typer.echo(f"{train_peer(part.value, data, out, validation, steps)} is ready, to be compared with")
         return
     from worldloom.apps.train import train_part
 
