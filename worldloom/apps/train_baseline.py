@@ -2,10 +2,10 @@
 
 import hashlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from torch import nn
@@ -30,6 +30,7 @@ from worldloom.occupancy.baselines.train_tokenizer import (
     train_occsora_tokenizer,
     train_occworld_tokenizer,
 )
+from worldloom.occupancy.baselines.vq_tokenizer import VQTokenizer
 from worldloom.occupancy.data.clips import Clip
 from worldloom.ops import save_weights
 from worldloom.ops.training import Schedule, shortened
@@ -44,10 +45,22 @@ class Peer:
     """The sizes and schedules of a published system: its tokenizer, and what goes on with its codes."""
 
     what: str
-    tokenizer: OccSoraTokenizerConfig | OccWorldTokenizerConfig
+    tokenizer: Any
     tokenizer_training: TokenizerTraining
-    generator: OccSoraDiTConfig | OccWorldARConfig
-    generator_training: OccSoraTraining | OccWorldTraining
+    train_tokenizer: Callable[..., VQTokenizer]
+    write_codes: Callable[..., list[Path]]
+    generator: Any
+    generator_training: Any
+    train_generator: Callable[..., nn.Module]
+    part: str  # the generator's folder
+
+
+def _train_dit(tokenizer: VQTokenizer, codes: list[Path], checks: list[Path], *rest: Any) -> nn.Module:
+    return train_occsora(codes, checks, tokenizer.quantizer.codebook, *rest)
+
+
+def _train_transformer(_: VQTokenizer, codes: list[Path], checks: list[Path], *rest: Any) -> nn.Module:
+    return train_occworld(codes, checks, *rest)
 
 
 # The tokenizers' averages forget within some hundred steps, because codes move; OccSora clips gradients at 35.
@@ -56,15 +69,23 @@ PEERS = {
         "OccSora (Wang et al. 2024), written anew and narrower: 32 frames become 22.5 kbit, drawn by a transformer.",
         OccSoraTokenizerConfig(),
         TokenizerTraining(Schedule(5500, 1e-3, 200, clip_norm=35.0, ema=0.99, check_every=500)),
+        train_occsora_tokenizer,
+        write_occsora_codes,
         OccSoraDiTConfig(),
         OccSoraTraining(Schedule(4000, 5e-4, check_every=500)),
+        _train_dit,
+        "dit",
     ),
     "occworld": Peer(
         "OccWorld (Zheng et al. 2024), written anew and narrower: frames of 22.5 kbit each, said one after another.",
         OccWorldTokenizerConfig(),
         TokenizerTraining(Schedule(3000, 1e-3, 200, ema=0.99, check_every=500), frames=2),
+        train_occworld_tokenizer,
+        write_occworld_codes,
         OccWorldARConfig(),
         OccWorldTraining(Schedule(4000, 5e-4, check_every=500)),
+        _train_transformer,
+        "transformer",
     ),
 }
 
@@ -104,70 +125,22 @@ def train_peer(name: str, data: Path, out: Path, validation: Path | None = None,
 
     def save(part: str, model: nn.Module, config: Any, schedule: Schedule) -> None:
         facts = {**asdict(config), "parameters": sum(p.numel() for p in model.parameters()), "seed": schedule.seed}
-        card = training_card(
-            f"worldloom {name}, {part}", peer.what, seen, shlex.join(argv), _run(out, name, part), facts, _LIMITS
-        )
+        card = training_card(f"worldloom {name}, {part}", peer.what, seen, shlex.join(argv), run / part, facts, _LIMITS)
         save_weights(out / name / part, model.bfloat16(), config, card)  # half the size; loaders widen them
 
-    make = _occsora if name == "occsora" else _occworld
-    make(peer, (files, data), (tested, root), out, steps, tell, save)
+    run = out / "runs" / name
+    training = replace(peer.tokenizer_training, schedule=shortened(peer.tokenizer_training.schedule, steps))
+    tokenizer = peer.train_tokenizer(files, tested[:_CHECKED], run / "tokenizer", peer.tokenizer, training, tell)
+    save("tokenizer", tokenizer, peer.tokenizer, training.schedule)
+    tokenizer.float()  # of the rounded weights, as whoever loads them has them
+    codes, checks = (
+        peer.write_codes(tokenizer, placed, below, out / "codes" / name / part, tell=tell)
+        for part, placed, below in (("learned", files, data), ("tested", tested, root))
+    )
+    own = replace(peer.generator_training, schedule=shortened(peer.generator_training.schedule, steps))
+    generator = peer.train_generator(tokenizer, codes, checks, run / peer.part, peer.generator, own, tell)
+    save(peer.part, generator, peer.generator, own.schedule)
     return out / name
-
-
-_Placed = tuple[Sequence[Path], Path]  # files, and the folder below which they are
-_Tell = Callable[[str], None]
-_Save = Callable[[str, nn.Module, Any, Schedule], None]
-
-
-def _occsora(
-    peer: Peer, learned: _Placed, tested: _Placed, out: Path, steps: int | None, tell: _Tell, save: _Save
-) -> None:
-    assert isinstance(peer.tokenizer, OccSoraTokenizerConfig)
-    assert isinstance(peer.generator, OccSoraDiTConfig)
-    assert isinstance(peer.generator_training, OccSoraTraining)
-    training = _shorter(peer.tokenizer_training, steps)
-    run = _run(out, "occsora", "tokenizer")
-    tokenizer = train_occsora_tokenizer(learned[0], tested[0][:_CHECKED], run, peer.tokenizer, training, tell)
-    save("tokenizer", tokenizer, peer.tokenizer, training.schedule)
-    tokenizer.float()
-    codes, checks = (
-        write_occsora_codes(tokenizer, *placed, out / "codes" / "occsora" / part, tell=tell)
-        for part, placed in (("learned", learned), ("tested", tested))
-    )
-    codebook, own = tokenizer.quantizer.codebook, _shorter(peer.generator_training, steps)
-    dit = train_occsora(codes, checks, codebook, _run(out, "occsora", "dit"), peer.generator, own, tell)
-    save("dit", dit, peer.generator, own.schedule)
-
-
-def _occworld(
-    peer: Peer, learned: _Placed, tested: _Placed, out: Path, steps: int | None, tell: _Tell, save: _Save
-) -> None:
-    assert isinstance(peer.tokenizer, OccWorldTokenizerConfig)
-    assert isinstance(peer.generator, OccWorldARConfig)
-    assert isinstance(peer.generator_training, OccWorldTraining)
-    training = _shorter(peer.tokenizer_training, steps)
-    run = _run(out, "occworld", "tokenizer")
-    tokenizer = train_occworld_tokenizer(learned[0], tested[0][:_CHECKED], run, peer.tokenizer, training, tell)
-    save("tokenizer", tokenizer, peer.tokenizer, training.schedule)
-    tokenizer.float()
-    codes, checks = (
-        write_occworld_codes(tokenizer, *placed, out / "codes" / "occworld" / part, tell)
-        for part, placed in (("learned", learned), ("tested", tested))
-    )
-    own = _shorter(peer.generator_training, steps)
-    transformer = train_occworld(codes, checks, _run(out, "occworld", "transformer"), peer.generator, own, tell)
-    save("transformer", transformer, peer.generator, own.schedule)
-
-
-def _run(out: Path, name: str, part: str) -> Path:
-    return out / "runs" / name / part
-
-
-T = TypeVar("T", TokenizerTraining, OccSoraTraining, OccWorldTraining)
-
-
-def _shorter(training: T, steps: int | None) -> T:
-    return replace(training, schedule=shortened(training.schedule, steps))
 
 
 def _files(clips: list[Clip], folder: Path) -> list[Path]:
