@@ -24,6 +24,7 @@ def test_help_lists_what_is_built_and_nothing_else(
     commands = capsys.readouterr().out.split("Commands:")[1]
     assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == [
         "scene",
+        "recon",
         "export",
         "drive",
         "train",

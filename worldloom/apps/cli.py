@@ -105,6 +105,42 @@ def scene(
     _say_what_next(out)
 
 
+@app.command()
+def recon(
+    images: Annotated[Path, typer.Argument(help="A folder of photos of one size, or a video.")],
+    out: Out,
+    cameras: Annotated[
+        Path | None,
+        typer.Option(
+            help="COLMAP folder, transforms.json or cameras.json; found beside the photos, or else by COLMAP."
+        ),
+    ] = None,
+    depth: Annotated[
+        Path | None, typer.Option(help="Folder of depth images named as the photos, .npz or .npy, of any scale.")
+    ] = None,
+    refine_minutes: Annotated[
+        float, typer.Option(help="Time to spend on refinement; 0 leaves what stereo says.")
+    ] = 5.0,
+    refine_steps: Annotated[
+        int | None, typer.Option(help="Refine by so many steps instead: the same splats on every run.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Pixels along the longer side at which photos are used.")] = 640,
+    hold_out: Annotated[int, typer.Option(help="Keep every so manieth photo to measure with; 0 learns from all.")] = 8,
+    frames: Annotated[int, typer.Option(help="Pictures to take from a video.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of the order of photos.")] = 0,
+    force: Force = False,
+    resume: Resume = False,
+) -> None:
+    """Make a splat scene, mesh and points from many photos of a place."""
+    from worldloom.apps.recon import ReconOptions, make_recon
+
+    options = ReconOptions(
+        None if refine_steps is not None else refine_minutes, refine_steps, size, hold_out, frames, seed
+    )
+    make_recon(images, out, cameras=cameras, depth=depth, options=options, force=force, resume=resume)
+    _say_what_next(out)
+
+
 class Format(StrEnum):
     """What `worldloom export` writes."""
 
@@ -123,7 +159,9 @@ class Format(StrEnum):
 
 @app.command()
 def export(
-    world: Annotated[Path, typer.Argument(help="A folder of worldloom scene, or splats: .ply, .spz, .splat or .glb.")],
+    world: Annotated[
+        Path, typer.Argument(help="A folder of worldloom scene or recon, or splats: .ply, .spz, .splat or .glb.")
+    ],
     out: Out,
     formats: Annotated[
         list[Format],

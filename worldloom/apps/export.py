@@ -15,7 +15,7 @@ from torch import Tensor
 from worldloom.apps.run_folder import MADE_BY, REPORT, Run, open_run
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, Gaussians, Mesh
-from worldloom.geometry.gaussians import SH_C0
+from worldloom.geometry.gaussians import solid_points
 from worldloom.geometry.io.cameras import load_cameras
 from worldloom.geometry.io.clip import save_clip
 from worldloom.geometry.io.colmap import save_colmap
@@ -47,7 +47,6 @@ DECIMATED = ("glb", "collision", "usd", "urdf", "mjcf")
 ROBOT = "robot"
 COLLIDER_FACES = 20_000
 MAX_POINTS = 100_000  # of a COLMAP model
-SURE = 0.5  # opacity of a splat that is a point of a surface
 VOXEL_SIZES = (0.005, 10.0)  # metres
 FACES = (100, 10_000_000)
 VIEW_SIZE, VIEW_SIZES = 512, (64, 2048)  # pixels
@@ -148,8 +147,8 @@ class _Source:
         except (OSError, ValueError) as error:
             raise InputError(f"{world}: expected a finished scene or a file of splats, got neither") from error
         request = report.get("request", {}) if isinstance(report, dict) and report.get("made_by") == MADE_BY else {}
-        if not isinstance(request, dict) or request.get("command") != "scene":
-            raise InputError(f"{world}: expected the folder of a worldloom scene, got another")
+        if not isinstance(request, dict) or request.get("command") not in ("scene", "recon"):
+            raise InputError(f"{world}: expected the folder of a worldloom scene or recon, got another")
         return cls(world / "scene.ply", cameras or world / "cameras.json", centre="panorama_size" in report)
 
 
@@ -269,10 +268,9 @@ def _save_colmap(folder: Path, world: _World) -> None:
     names = tuple(f"{i:05d}.png" for i in range(len(posed)))
     for i, name in enumerate(names):
         save_image(target / "images" / name, render(world.gaussians, posed.cameras[i]).rgb.clamp(0, 1))
-    sure = (world.gaussians.opacities > SURE).nonzero()[:, 0]
-    some = sure[torch.linspace(0, len(sure) - 1, min(len(sure), MAX_POINTS)).round().long()]
-    rgb = (0.5 + SH_C0 * world.gaussians.sh[some, 0]).clamp(0, 1)
-    save_colmap(target / "sparse" / "0", PosedImages(posed.cameras, names, None, world.gaussians.means[some], rgb))
+    save_colmap(
+        target / "sparse" / "0", PosedImages(posed.cameras, names, None, *solid_points(world.gaussians, MAX_POINTS))
+    )
 
 
 _WRITERS: dict[str, Callable[[Path, _World], None]] = {

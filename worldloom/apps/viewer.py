@@ -6,19 +6,33 @@ rasterizer and sends it as the background image: `server_render` switches.
 
 import math
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from worldloom.apps.run_folder import REPORT
 from worldloom.errors import InputError, require
 from worldloom.geometry import Camera, Gaussians, Occupancy, compose, invert, rotmat_from_quat
 from worldloom.geometry.gaussians import SH_C0
 from worldloom.geometry.io import load_clip, load_gaussians
+from worldloom.geometry.io.json_file import load_json
+from worldloom.geometry.io.views import numbers
 from worldloom.render import gaussians_from_occupancy, render
 
 BACKGROUND = (1.0, 1.0, 1.0)  # as viser's own page
 MOVING_HEIGHT, RESTING_HEIGHT = 216, 480  # pixels: quick while the camera moves, sharp when it stands
+
+
+@dataclass(frozen=True)
+class StartView:
+    """Where a visitor stands at first, and the point that the mouse turns about."""
+
+    eye: tuple[float, float, float]
+    target: tuple[float, float, float]
+    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    fov: float | None = None  # vertical, radians
 
 
 class Viewer:
@@ -52,18 +66,29 @@ class Viewer:
         self._server.stop()
 
     def show_result(self, folder: Path) -> None:
-        """Show what `worldloom scene` or `worldloom drive` left in `folder`."""
+        """Show what `worldloom scene`, `recon` or `drive` left in `folder`."""
         if (folder / "scene.ply").is_file():
-            self.show_scene(load_gaussians(folder / "scene.ply"))
+            self.show_scene(load_gaussians(folder / "scene.ply"), start_view_of(folder))
         elif (folder / "future.npz").is_file():
             self.show_future(load_clip(folder / "future.npz"))
         else:
-            raise InputError(f"expected a result of worldloom scene or drive (scene.ply or future.npz), got {folder}")
+            raise InputError(
+                f"expected a result of worldloom scene, recon or drive (scene.ply or future.npz), got {folder}"
+            )
 
-    def show_scene(self, gaussians: Gaussians) -> None:
-        """Show one scene, from the place of the panorama camera."""
+    def show_scene(self, gaussians: Gaussians, start: StartView | None = None) -> None:
+        """Show one scene, from where its report says, or else from the place of the panorama camera."""
         # viser's mouse orbits the target; one close to the eye makes it feel like turning the head.
-        self._show([gaussians], eye=(0.0, 0.0, 0.0), target=(0.1, 0.0, 0.0))
+        start = start or StartView((0.0, 0.0, 0.0), (0.1, 0.0, 0.0))
+        self._server.scene.set_up_direction(start.up)
+        self._server.initial_camera.up = start.up
+        if start.fov is not None:
+            self._server.initial_camera.fov = start.fov
+        for client in self._server.get_clients().values():
+            client.camera.up_direction = start.up
+            if start.fov is not None:
+                client.camera.fov = start.fov
+        self._show([gaussians], eye=start.eye, target=start.target)
 
     def show_future(self, occupancy: Occupancy) -> None:
         """Show a clip (t,) frame by frame, each at its place in the world, with a time slider."""
@@ -197,6 +222,33 @@ class _Stream:
             image = render(gaussians, camera, background=torch.tensor(BACKGROUND)).rgb
         pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         self._client.scene.set_background_image(pixels, format="jpeg", jpeg_quality=85)
+
+
+def start_view_of(folder: Path) -> StartView | None:
+    """The start_view of a result's report.json; None where it has none.
+
+    Raises:
+        InputError: it has one that is no view.
+    """
+    path = folder / REPORT
+    told = load_json(path, dict).get("start_view") if path.is_file() else None
+    if told is None:
+        return None
+    where = f"{path}: start_view"
+    if not isinstance(told, dict):
+        raise InputError(f"{where}: expected an object, got {type(told).__name__}")
+    pose = numbers(told.get("world_from_cam"), (4, 4), f"{where}, world_from_cam")
+    distance, fov = (numbers(told.get(key), (), f"{where}, {key}").item() for key in ("distance", "fov_vertical"))
+    up = numbers(told.get("up"), (3,), f"{where}, up")
+    if not (distance > 0 and 0 < fov < math.pi and up.norm() > 0):
+        raise InputError(f"{where}: expected a distance, a field of view and up, got {distance}, {fov}, {up.tolist()}")
+    eye, target = pose[:3, 3], pose[:3, 3] + distance * pose[:3, 2]
+    return StartView(_triple(eye), _triple(target), _triple(up), fov)
+
+
+def _triple(values: Tensor) -> tuple[float, float, float]:
+    x, y, z = values.tolist()
+    return x, y, z
 
 
 def camera_from_viser(handle, height: int) -> Camera:

@@ -52,3 +52,12 @@ class Gaussians:
 def sh_from_rgb(rgb: Float[Tensor, "n 3"]) -> Float[Tensor, "n 1 3"]:
     """Degree-0 coefficients that show as the colour `rgb` from everywhere: colour = 0.5 + SH_C0 * sh."""
     return ((rgb - 0.5) / SH_C0)[:, None, :]
+
+
+def solid_points(
+    gaussians: Gaussians, most: int, opacity: float = 0.5
+) -> tuple[Float[Tensor, "p 3"], Float[Tensor, "p 3"]]:
+    """Places and colours in [0, 1] of Gaussians above an opacity, evenly thinned out to at most `most`."""
+    solid = (gaussians.opacities > opacity).nonzero()[:, 0]
+    some = solid[torch.linspace(0, len(solid) - 1, min(len(solid), most)).round().long()]
+    return gaussians.means[some], (0.5 + SH_C0 * gaussians.sh[some, 0]).clamp(0, 1)

@@ -5,8 +5,9 @@ import json
 import math
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -75,7 +76,7 @@ def train(
     done, hours = state["step"], state["hours"]
     started = saved = time.monotonic()
     figures: dict[str, list[float]] = {}
-    with _stoppable() as stop:
+    with stoppable() as stop:
         for step in range(done, schedule.steps):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.learning_rate * pace(step, schedule)
@@ -171,14 +172,22 @@ def _load(
     return state
 
 
-class _Stop:
+class Stop:
+    """Whether somebody asked for the end."""
+
     is_set = False
 
 
 @contextmanager
-def _stoppable():
-    """While inside, SIGINT and SIGTERM set a flag instead of ending the program at once."""
-    stop = _Stop()
+def stoppable() -> Iterator[Stop]:
+    """While inside, SIGINT and SIGTERM set a flag instead of ending the program at once.
+
+    Signals belong to the main thread; in another one nobody asks.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
 
     def ask(number: int, frame: FrameType | None) -> None:
         stop.is_set = True

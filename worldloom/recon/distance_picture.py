@@ -1,7 +1,7 @@
-"""The distance of a panorama as a picture for people."""
+"""Distance or depth as a picture for people."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from worldloom.geometry.panorama import Panorama
@@ -21,18 +21,23 @@ _SKY = torch.tensor([0.45, 0.67, 0.87])
 
 
 def distance_picture(panorama: Panorama) -> Float[Tensor, "3 h w"]:
-    """Distance on a logarithmic scale, dark where near and light where far; the sky is light blue.
+    """Distance of a panorama as `ramp_picture` shows it."""
+    return ramp_picture(panorama.distance, panorama.sky)
+
+
+def ramp_picture(distance: Float[Tensor, "h w"], sky: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
+    """Distance or depth on a logarithmic scale, dark where near and light where far; the sky is light blue.
 
     The ends are the 1st and 99th percentile of all that is not sky.
     """
-    solid = panorama.distance[~panorama.sky]
+    solid = distance[~sky]
     if not len(solid):
-        return _SKY[:, None, None].expand_as(panorama.rgb).clone()
-    log = panorama.distance.clamp(min=1e-3).log()
+        return _SKY[:, None, None].repeat(1, *distance.shape)
+    log = distance.clamp(min=1e-3).log()
     ordered = solid.clamp(min=1e-3).log().sort().values
     low, high = ordered[len(ordered) // 100], ordered[-1 - len(ordered) // 100]
     place = ((log - low) / (high - low).clamp(min=1e-6)).clamp(0, 1) * (len(_RAMP) - 1)
     index = place.long().clamp(max=len(_RAMP) - 2)
     blend = (place - index)[..., None]
     colour = _RAMP[index] * (1 - blend) + _RAMP[index + 1] * blend
-    return torch.where(panorama.sky[..., None], _SKY, colour).permute(2, 0, 1).contiguous()
+    return torch.where(sky[..., None], _SKY, colour).permute(2, 0, 1).contiguous()

@@ -1,20 +1,22 @@
 """Videos: H.264 in MP4, as browsers play it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from worldloom.errors import InputError, MissingExtra, require
 from worldloom.geometry.io.atomic import atomic_path
 
 BT709, TV_RANGE = 1, 1  # FFmpeg's numbers, written into the stream so that players decode the colours we encoded
+MAX_PIXELS = 40_000_000  # of one frame; 8K has 33 million
 # Playlists, too, pass for videos in FFmpeg, and would make it open other files and addresses.
 CONTAINERS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "protocol_whitelist": "file"}
 
@@ -86,21 +88,33 @@ def _pixels(frame: Float[Tensor, "3 h w"], i: int, path: Path) -> np.ndarray:
     return np.ascontiguousarray(np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge"))
 
 
-def load_video(path: str | Path, max_frames: int, max_pixels: int = 40_000_000) -> Float[Tensor, "t 3 h w"]:
+def load_video(path: str | Path, max_frames: int, max_pixels: int = MAX_PIXELS) -> Float[Tensor, "t 3 h w"]:
     """The first `max_frames` frames of a video as sRGB values in [0, 1], turned upright as its header says.
 
     Args:
-        max_pixels: of one frame; 8K has 33 million.
+        max_pixels: of one frame.
     Raises:
         InputError: if the file is absent, not a video, damaged, without frames, or larger than `max_pixels`.
     """
-    av = _av()
-    path = Path(path)
     if max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
+    frames = list(islice(video_frames(path, max_pixels=max_pixels), max_frames))
+    return rearrange(torch.stack(frames), "t h w c -> t c h w").float() / 255
+
+
+def video_frames(path: str | Path, every: int = 1, max_pixels: int = MAX_PIXELS) -> Iterator[UInt8[Tensor, "h w 3"]]:
+    """Frames one by one, upright, 8-bit sRGB; of each `every` frames the first.
+
+    Raises:
+        InputError: as `load_video`, when the frame at fault is asked for.
+    """
+    av = _av()
+    path = Path(path)
+    if every < 1:
+        raise ValueError(f"every must be at least 1, got {every}")
     if not path.is_file():
         raise InputError(f"{path}: expected a video file, {'got a folder' if path.is_dir() else 'but there is none'}")
-    frames = []
+    first: tuple[int, int] | None = None
     try:
         with av.open(str(path), options=CONTAINERS) as container:
             if not container.streams.video:
@@ -110,19 +124,42 @@ def load_video(path: str | Path, max_frames: int, max_pixels: int = 40_000_000) 
                 raise InputError(
                     f"{path}: expected frames of 1 to {max_pixels} pixels, got {stream.height}x{stream.width}"
                 )
-            for frame in container.decode(stream):
-                rgb = torch.from_numpy(frame.to_ndarray(format="rgb24"))
-                frames.append(torch.rot90(rgb, round(frame.rotation / 90), (0, 1)))
-                if len(frames) == max_frames:
-                    break
+            for number, frame in enumerate(container.decode(stream)):
+                if number % every:
+                    continue
+                rgb = torch.rot90(
+                    torch.from_numpy(frame.to_ndarray(format="rgb24")), round(frame.rotation / 90), (0, 1)
+                )
+                size = (rgb.shape[0], rgb.shape[1])
+                first = first or size
+                if size != first:
+                    raise InputError(
+                        f"{path}: expected frames of one size, got {first[1]}x{first[0]} and {size[1]}x{size[0]}"
+                    )
+                yield rgb
     except av.error.FFmpegError as error:
         raise InputError(f"{path}: expected a whole video, got damaged data ({error})") from error
-    if not frames:
+    if first is None:
         raise InputError(f"{path}: expected a video, got a file without frames")
-    if sizes := {tuple(frame.shape[:2]) for frame in frames} - {tuple(frames[0].shape[:2])}:
-        (height, width), (other_height, other_width) = frames[0].shape[:2], min(sizes)
-        raise InputError(f"{path}: expected frames of one size, got {width}x{height} and {other_width}x{other_height}")
-    return rearrange(torch.stack(frames), "t h w c -> t c h w").float() / 255
+
+
+def num_frames(path: str | Path) -> int:
+    """How many pictures a video holds, by its packets; nothing is decoded.
+
+    Raises:
+        InputError: as `load_video`.
+    """
+    av = _av()
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a video file, {'got a folder' if path.is_dir() else 'but there is none'}")
+    try:
+        with av.open(str(path), options=CONTAINERS) as container:
+            if not container.streams.video:
+                raise InputError(f"{path}: expected a video, got a file without a video stream")
+            return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path}: expected a whole video, got damaged data ({error})") from error
 
 
 def _av() -> ModuleType:

@@ -1,7 +1,7 @@
 """From splats to surfaces: depth views, a mesh with its texture, voxels, and what physics collides with."""
 
 from worldloom.recon.mesh.decimate import check_decimation, decimate, decimate_closed
-from worldloom.recon.mesh.depth_views import DepthViews, depth_views, look_around, voxel_size_for
+from worldloom.recon.mesh.depth_views import DepthViews, depth_views, look_around, sky_radius, voxel_size_for
 from worldloom.recon.mesh.hulls import hulls_from_solid
 from worldloom.recon.mesh.solid import Solid, collider_from_solid, solid_from_voxels
 from worldloom.recon.mesh.surface import NUM_FACES, mesh_from_views
@@ -26,6 +26,7 @@ __all__ = [
     "hulls_from_solid",
     "look_around",
     "mesh_from_views",
+    "sky_radius",
     "solid_from_voxels",
     "surface_nets",
     "voxel_size_for",
