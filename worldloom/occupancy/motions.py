@@ -1,12 +1,13 @@
 """Ways of road users as motions: mean velocities since the present, each in its user's own frame."""
 
-import math
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
+
+from worldloom.geometry.plane import chained, seen_from
 
 DT = 0.5  # seconds between frames
 SPEED_UNIT, TURN_UNIT = 5.0, 0.5  # m/s and radians per unit of a motion
@@ -45,18 +46,7 @@ def motions_from_poses(poses: Float[Tensor, "*b t 3"], origin: Float[Tensor, "*b
 def poses_from_motions(motions: Float[Tensor, "*b t 3"], origin: Float[Tensor, "*b 1 3"]) -> Float[Tensor, "*b t 3"]:
     """The inverse of `motions_from_poses`, for frames after the origin."""
     local = motions[..., :2] * _seconds(motions.shape[-2], 1, motions) * SPEED_UNIT
-    c, s = origin[..., 2].cos(), origin[..., 2].sin()
-    x = origin[..., 0] + c * local[..., 0] - s * local[..., 1]
-    y = origin[..., 1] + s * local[..., 0] + c * local[..., 1]
-    return torch.stack([x, y, origin[..., 2] + motions[..., 2] * TURN_UNIT], -1)
-
-
-def seen_from(poses: Float[Tensor, "*b t 3"], origin: Float[Tensor, "*#b 1 3"]) -> Float[Tensor, "*b t 3"]:
-    """Poses x, y, yaw in the frame of another; the turn is the short one."""
-    d = poses[..., :2] - origin[..., :2]
-    c, s = origin[..., 2].cos(), origin[..., 2].sin()
-    turn = torch.remainder(poses[..., 2] - origin[..., 2] + math.pi, 2 * math.pi) - math.pi
-    return torch.stack([c * d[..., 0] + s * d[..., 1], -s * d[..., 0] + c * d[..., 1], turn], -1)
+    return chained(origin.expand_as(motions), torch.cat([local, motions[..., 2:] * TURN_UNIT], -1))
 
 
 def expected_motions(batch: TrafficBatch) -> tuple[Float[Tensor, "b m 1 3"], Float[Tensor, "b m 1 3"]]:

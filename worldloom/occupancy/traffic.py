@@ -23,8 +23,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from worldloom.geometry.plane import seen_from
 from worldloom.occupancy.danger import NUM_DANGERS, dangers
-from worldloom.occupancy.motions import TrafficBatch, expected_motions, poses_from_motions, seen_from
+from worldloom.occupancy.motions import TrafficBatch, expected_motions, poses_from_motions
 from worldloom.occupancy.scene_state import PICTURE, PIXEL, TALL
 from worldloom.occupancy.user_context import UserContext, one_hot
 from worldloom.ops import Block, BlockConfig, FinalLayer, ScalarEmbedding, rotary_angles

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldloom.geometry.occupancy import MOVERS
-from worldloom.occupancy.motions import TrafficBatch, expected_motions, motions_from_poses, seen_from
+from worldloom.geometry.plane import seen_from
+from worldloom.occupancy.motions import TrafficBatch, expected_motions, motions_from_poses
 from worldloom.occupancy.scene_state import HISTORY, PICTURE, PIXEL, TALL
 from worldloom.ops import PairBlock, ScalarEmbedding
 

@@ -16,6 +16,7 @@ from scipy.ndimage import binary_fill_holes
 from torch import Tensor
 
 from worldloom.geometry.occupancy import DRIVEABLE, GROUND
+from worldloom.geometry.plane import chained, seen_from
 from worldloom.occupancy.danger import ego_boxes, separations
 from worldloom.occupancy.motions import DT
 from worldloom.occupancy.scene_state import HISTORY, LOW, PICTURE, PIXEL, TALL, UNSEEN
@@ -93,7 +94,7 @@ class LoggedTown:
         near &= present[:, HISTORY - 1]
         near[me] = False
         others = near.nonzero()[:, 0]
-        ego, boxes = _seen_from(mine, here), _seen_from(log.poses[others[:, None], frames], here)
+        ego, boxes = seen_from(mine, here), seen_from(log.poses[others[:, None], frames], here)
         there = present[others]
         ground, solid = self._picture(here)
         seen = torch.where(visible(solid, ego[[HISTORY - 1, 0], :2], dice), ground, UNSEEN).to(torch.uint8)
@@ -177,18 +178,18 @@ class LoggedTown:
         turned = torch.where((moved < 0.5) & (chance[3] < 0.5), math.pi, 0.0)
         turned = turned + 0.08 * torch.randn(len(kept), generator=dice)
         offset = torch.stack([shift, torch.zeros_like(shift), turned], -1)
-        frames = _chained(boxes, offset[:, None])
+        frames = chained(boxes, offset[:, None])
         speed = (boxes[:, HISTORY - 1, :2] - boxes[:, HISTORY - 2, :2]).norm(dim=-1).clamp(max=6.0)
         rough = torch.where(chance[4] < 0.15, 2.5, 1.0)[:, None]
         blur = torch.randn(len(kept), HISTORY, 3, generator=dice)
         along = (0.08 + 0.055 * speed)[:, None] * rough * blur[..., 0]
         across = (0.06 + 0.015 * speed)[:, None] * rough * blur[..., 1]
         yaw = torch.where(moved > 0.5, 0.06, 0.0)[:, None] * rough * blur[..., 2]
-        found = _chained(frames[:, :HISTORY], torch.stack([along, across, yaw], -1))
+        found = chained(frames[:, :HISTORY], torch.stack([along, across, yaw], -1))
         still = (way < 0.1) & (chance[5] < 0.45)  # it was found to stand: not a hair of motion
         found = torch.where(still[:, None, None], found[:, -1:], found)
         # Where a user goes from where it was found: the rigid motion of its box.
-        future = _chained(frames[:, HISTORY:], _relative(found[:, -1:], frames[:, HISTORY - 1 : HISTORY]))
+        future = chained(frames[:, HISTORY:], seen_from(found[:, -1:], frames[:, HISTORY - 1 : HISTORY]))
         late = chance[6] < 0.3  # found first in one of the last frames
         since = torch.where(late, (chance[7] * HISTORY).long(), 0)
         there[:, :HISTORY] &= torch.arange(HISTORY) >= since[:, None]
@@ -319,35 +320,10 @@ def _rear_axle(middles: Float[Tensor, "t 3"], length: float) -> Float[Tensor, "t
     return torch.cat([middles[:, :2] + back * ahead, middles[:, 2:]], -1)
 
 
-def _seen_from(poses: Float[Tensor, "*n 3"], here: Float[Tensor, " 3"]) -> Float[Tensor, "*n 3"]:
-    """Poses of the world in the frame of one of them."""
-    d = poses[..., :2] - here[:2]
-    c, s = here[2].cos(), here[2].sin()
-    turn = torch.remainder(poses[..., 2] - here[2] + math.pi, math.tau) - math.pi
-    return torch.stack([c * d[..., 0] + s * d[..., 1], -s * d[..., 0] + c * d[..., 1], turn], -1)
-
-
 def _placed(xy: Float[Tensor, "*n 2"], here: Float[Tensor, " 3"]) -> Float[Tensor, "*n 2"]:
     """Points of a frame in the world."""
     c, s = here[2].cos(), here[2].sin()
     return torch.stack([c * xy[..., 0] - s * xy[..., 1], s * xy[..., 0] + c * xy[..., 1]], -1) + here[:2]
-
-
-def _chained(poses: Float[Tensor, "*n 3"], inner: Float[Tensor, "*#n 3"]) -> Float[Tensor, "*n 3"]:
-    """Poses in frames that are given by poses."""
-    c, s = poses[..., 2].cos(), poses[..., 2].sin()
-    x = poses[..., 0] + c * inner[..., 0] - s * inner[..., 1]
-    y = poses[..., 1] + s * inner[..., 0] + c * inner[..., 1]
-    turn = torch.remainder(poses[..., 2] + inner[..., 2] + math.pi, math.tau) - math.pi
-    return torch.stack([x, y, turn], -1)
-
-
-def _relative(poses: Float[Tensor, "*n 3"], frames: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
-    """Poses as seen from frames of their own: the inverse of `_chained`."""
-    d = poses[..., :2] - frames[..., :2]
-    c, s = frames[..., 2].cos(), frames[..., 2].sin()
-    turn = poses[..., 2] - frames[..., 2]
-    return torch.stack([c * d[..., 0] + s * d[..., 1], -s * d[..., 0] + c * d[..., 1], turn], -1)
 
 
 def _at(picture: Bool[Tensor, "p q"], xy: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:

@@ -11,6 +11,7 @@ from worldloom.apps.bench.occupancy.cost import cost_rows
 from worldloom.apps.bench.occupancy.forecasts import forecast_rows
 from worldloom.apps.bench.occupancy.long_rollouts import rollout_rows
 from worldloom.apps.bench.occupancy.paths import path_rows
+from worldloom.apps.bench.occupancy.quiz import quiz_rows
 from worldloom.apps.bench.result import Row
 from worldloom.errors import InputError
 from worldloom.occupancy.baselines import OccSora, OccWorld
@@ -47,6 +48,7 @@ def run(quick: bool) -> list[Row]:
         *rows,
         *genuine_rows(tokenizer, Path(recorded, "occ3d") if recorded else None),
         *path_rows(clips, model, quick),
+        *quiz_rows(logged, model, quick),
         *rollout_rows(logged, model, quick),
         *planner_rows(towns, model, quick),
         *cost_rows([clip.occupancy for clip in logged], model, quick),
