@@ -83,6 +83,9 @@ def scene(
         str, typer.Option(help="Paths to plan: regular, surround, reconstruct, wander, aerial with commas; all; none.")
     ] = "all",
     seed: Annotated[int, typer.Option(help="Seed of the camera paths.")] = 0,
+    rows: Annotated[
+        int | None, typer.Option(help="Rows of the panorama as used, 1024 at most; fewer make fewer splats.")
+    ] = None,
     force: Force = False,
     resume: Resume = False,
 ) -> None:
@@ -99,6 +102,7 @@ def scene(
         paths=paths,
         families=chosen,
         seed=seed,
+        rows=rows,
         force=force,
         resume=resume,
     )
@@ -498,13 +502,22 @@ def evaluate(
 def web_app(
     port: Annotated[int, typer.Option(help="Port of the page.")] = 7860,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    runs: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder for the results, with a folder for each visitor.")] = Path("runs"),
     show: Annotated[Path | None, typer.Option(help="A finished result to show at first.")] = None,
+    auth: Annotated[
+        str | None, typer.Option(help="USER:PASSWORD that visitors must tell; or set WORLDLOOM_AUTH, which ps hides.")
+    ] = None,
+    clips: Annotated[
+        list[Path] | None, typer.Option(help="A clip, scene folder or data set to offer for drives; again for each.")
+    ] = None,
+    keep_hours: Annotated[
+        float, typer.Option(help="Hours after which a result that nobody opened is removed; 0: never.")
+    ] = 24.0,
 ) -> None:
-    """Open the web page: make a scene or a driving future and walk through it."""
+    """Open the web page: make scenes and driving futures, walk through them, take them away."""
     from worldloom.apps.page import serve
 
-    serve(host=host, port=port, runs=runs, show=show)
+    serve(host=host, port=port, runs=runs, show=show, auth=auth, clips=clips or [], keep_hours=keep_hours)
 
 
 @app.command()

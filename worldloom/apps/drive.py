@@ -10,7 +10,7 @@ import torch
 from worldloom.apps.inverse_drive import read_path
 from worldloom.apps.run_folder import REPORT, open_run
 from worldloom.errors import InputError
-from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, EgoPath, Occupancy
+from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, EgoPath, Occupancy, resample_path
 from worldloom.geometry.io import (
     load_clip,
     load_ego_path,
@@ -80,7 +80,7 @@ def make_drive(
     out: Path,
     *,
     scene: str | None = None,
-    path: str = "straight",
+    path: str | EgoPath = "straight",
     speed: float = 5.0,
     num_past: int = 4,
     horizon: int = 6,
@@ -105,7 +105,8 @@ def make_drive(
             alone is the past and has no truth.
         scene: which one of a data set; the first by name if not given.
         path: "log" (as the clip itself drove), "straight", "left", "right", "stop", or a file of ego poses, laid on the
-            clip by the rule of `lay_path`.
+            clip by the rule of `lay_path`; or a path itself, whose first pose is the present and the origin of its
+            frame.
         speed: of a named manoeuvre, m/s.
         num_past: frames of the clip that are given; those after them are the truth.
         horizon: future frames to make.
@@ -126,9 +127,9 @@ def make_drive(
         "command": "drive",
         "clip": _fingerprint(clip),
         "path": path
-        if path in NAMED
+        if isinstance(path, str) and path in NAMED
         else hashlib.sha256(job.future.ego_path.world_from_ego.numpy().tobytes()).hexdigest(),
-        "speed": speed if path in MANOEUVRES else None,
+        "speed": speed if isinstance(path, str) and path in MANOEUVRES else None,
         "num_past": len(job.past),
         "horizon": horizon,
         "model": asdict(asked),
@@ -154,7 +155,7 @@ def make_drive(
                 "method": asked.model,
                 **_told(run.folder / RISK),
                 "path": {
-                    "command": path if path in NAMED else Path(path).name,
+                    "command": _name_of(path),
                     "laid": job.future.laid,
                     "metres": round(_length(job), 3),
                     **_told(run.folder / FOLLOWED),
@@ -166,6 +167,18 @@ def make_drive(
             }
         )
     return DriveResult(out, json.loads((out / REPORT).read_text()))
+
+
+def past_and_truth(
+    clip: Path, num_past: int = 4, horizon: int = 6, scene: str | None = None
+) -> tuple[Occupancy, Occupancy | None]:
+    """What `make_drive` forecasts from, and what came then; None where that is not known.
+
+    Raises:
+        InputError: as `make_drive`.
+    """
+    job = _check(_scene_of(clip, scene)[0], "stop", 0.0, num_past, horizon)
+    return job.past, job.truth
 
 
 def _scene_of(clip: Path, scene: str | None) -> tuple[Path, int]:
@@ -186,14 +199,20 @@ def _scene_of(clip: Path, scene: str | None) -> tuple[Path, int]:
     return root / scene, 0
 
 
-def _check(clip: Path, path: str, speed: float, num_past: int, horizon: int) -> _Job:
+def _name_of(path: str | EgoPath) -> str:
+    if isinstance(path, EgoPath):
+        return "drawn"
+    return path if path in NAMED else Path(path).name
+
+
+def _check(clip: Path, path: str | EgoPath, speed: float, num_past: int, horizon: int) -> _Job:
     if not 1 <= horizon <= MAX_HORIZON:
         raise InputError(f"expected a horizon of 1 to {MAX_HORIZON} frames, got {horizon}")
     if num_past < 1:
         raise InputError(f"expected at least 1 past frame, got {num_past}")
     if not 0 <= speed <= MAX_SPEED:
         raise InputError(f"expected a speed of 0 to {MAX_SPEED:g} m/s, got {speed}")
-    if path not in NAMED and not _exists(path):
+    if isinstance(path, str) and path not in NAMED and not _exists(path):
         raise InputError(f"expected a path {', '.join(NAMED)} or a file of ego poses, got {path!r}")
     occupancy, poses_known = _loaded(clip)
     if len(occupancy) == 1:
@@ -203,7 +222,9 @@ def _check(clip: Path, path: str, speed: float, num_past: int, horizon: int) -> 
     past, rest = occupancy[:num_past], occupancy[num_past : num_past + horizon]
     if not poses_known:
         past = past[-1:]
-    if path == LOG:
+    if isinstance(path, EgoPath):
+        future = _from_present(path, past, horizon)
+    elif path == LOG:
         if not poses_known or len(rest) < horizon:
             raise InputError(
                 f"{clip}: expected {num_past + horizon} frames with poses for the path {LOG!r} ({num_past} past and "
@@ -228,6 +249,15 @@ def _loaded(clip: Path) -> tuple[Occupancy, bool]:
             f"{occupancy.grid.voxel_size} m from {occupancy.grid.origin} in {len(occupancy.classes)} classes"
         )
     return occupancy, clip.is_file() or len(occupancy) == 1 or _has_annotations(clip)
+
+
+def _from_present(path: EgoPath, past: Occupancy, horizon: int) -> FuturePath:
+    """The path's motions from the last pose of the past on."""
+    path = resample_path(path, past.dt)
+    if len(path) <= horizon:
+        raise InputError(f"expected a path of at least {horizon + 1} poses {past.dt:g} s apart, got {len(path)}")
+    poses = past.world_from_ego[-1].double() @ path.world_from_ego[1 : horizon + 1].double()
+    return FuturePath(EgoPath(poses.to(past.world_from_ego), past.dt), "starts at the last observed pose")
 
 
 def best_model() -> str:

@@ -17,7 +17,8 @@ from worldloom.errors import InputError
 
 REPORT = "report.json"
 MADE_BY = "worldloom"
-BOOKKEEPING = (".request.json", ".stages.json", ".lock")  # of a run that is not finished
+_STAGES = ".stages.json"
+BOOKKEEPING = (".request.json", _STAGES, ".lock")  # of a run that is not finished
 
 
 @dataclass
@@ -42,10 +43,11 @@ class Run:
             yield False
             return
         start = time.perf_counter()
+        self._note_stages(running=name)
         with nullcontext() if quiet else self.console.status(f"  {name} …"):
             yield True
         self.seconds[name] = round(time.perf_counter() - start, 3)
-        _write_json(self.folder / ".stages.json", {"seconds": self.seconds, "warnings": self.warnings})
+        self._note_stages()
         self.console.print(f"  {name:<12} {self.seconds[name]:6.1f} s", highlight=False)
 
     def warn(self, message: str) -> None:
@@ -53,6 +55,10 @@ class Run:
         if message not in self.warnings:
             self.warnings.append(message)
             self.console.print(f"  note: {message}", highlight=False, soft_wrap=True)
+
+    def _note_stages(self, running: str | None = None) -> None:
+        told = {"seconds": self.seconds, "warnings": self.warnings, "running": running}
+        _write_json(self.folder / _STAGES, told)
 
     def report(self, results: dict) -> None:
         """Write report.json: the request, what came out, how long it took, and every file with its size."""
@@ -64,6 +70,25 @@ class Run:
         head = {"made_by": MADE_BY, "version": __version__, "request": self.request}
         tail = {"seconds": self.seconds, "warnings": self.warnings, "files": files}
         _write_json(self.folder / REPORT, {**head, **results, **tail})
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is, seen from outside."""
+
+    folder: Path  # where it works
+    seconds: dict[str, float]  # of each finished stage
+    running: str | None  # the stage under way
+
+    @classmethod
+    def of(cls, out: Path) -> "RunProgress":
+        """Of the run that is to become `out`; before its first stage, nothing is finished and nothing runs."""
+        work = _work_folder(Path(os.path.abspath(out)))
+        try:
+            told = json.loads((work / _STAGES).read_text())
+            return cls(work, dict(told["seconds"]), told.get("running"))
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls(work, {}, None)
 
 
 @contextmanager
@@ -93,7 +118,7 @@ def open_run(out: Path, request: dict, *, force: bool = False, resume: bool = Fa
             yield Run(out, request, console, already_finished=True)
             return
         _check_replaceable(out, force)
-    work = out.with_name(f".{out.name}.partial")
+    work = _work_folder(out)
     made_parents = _make_parents(out)
     finished = False
     try:
@@ -120,6 +145,10 @@ def open_run(out: Path, request: dict, *, force: bool = False, resume: bool = Fa
     finally:
         if not finished:
             _remove_empty(made_parents)
+
+
+def _work_folder(out: Path) -> Path:
+    return out.with_name(f".{out.name}.partial")
 
 
 def _is_there(out: Path) -> bool:
@@ -212,7 +241,7 @@ def _open_work(run: Run, resume: bool) -> None:
         if json.loads(asked.read_text()) != run.request:
             # Raised before the clean-up of open_run: the interrupted work is still good for its own request.
             raise InputError(f"the interrupted run in {run.folder} had another request; start anew without --resume")
-        stages = run.folder / ".stages.json"
+        stages = run.folder / _STAGES
         if stages.is_file():
             kept = json.loads(stages.read_text())
             run.seconds.update(kept["seconds"])

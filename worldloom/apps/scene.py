@@ -58,6 +58,7 @@ def make_scene(
     paths: Path | None = None,
     families: Sequence[str] = tuple(FAMILIES),
     seed: int = 0,
+    rows: int | None = None,
     force: bool = False,
     resume: bool = False,
 ) -> SceneResult:
@@ -68,6 +69,7 @@ def make_scene(
     Args:
         paths: a file of camera paths or posed images (`load_camera_paths`); the film is along the first of them.
         families: of the paths to plan, names in `FAMILIES`; may be empty if there are `paths`.
+        rows: of the panorama as it is used, at most, and `MAX_ROWS` if not given; splats go with its square.
     Raises:
         InputError: before anything is made, if the panorama or an option cannot be used; see also `open_run`. Later
             on, with nothing left behind, if the given paths lead through walls.
@@ -80,6 +82,9 @@ def make_scene(
         raise InputError(f"--families must be some of {', '.join(FAMILIES)}, or none, got {', '.join(unknown)}")
     if not families and paths is None:
         raise InputError(f"--families none needs --paths; without, choose some of {', '.join(FAMILIES)}")
+    rows = MAX_ROWS if rows is None else rows
+    if not MIN_ROWS <= rows <= MAX_ROWS:
+        raise InputError(f"--rows must be {MIN_ROWS} to {MAX_ROWS}, got {rows}")
     given = () if paths is None else load_camera_paths(paths)
     rgb = _load_panorama(panorama)
     request = {
@@ -91,6 +96,7 @@ def make_scene(
         "paths_sha256": None if paths is None else _fingerprint(given),
         "families": list(families),
         "seed": seed,
+        "rows": rows,
     }
 
     def find(rgb: Float[Tensor, "3 h w"]) -> SceneDistance:
@@ -101,22 +107,24 @@ def make_scene(
 
     with open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
-            _build(run, rgb, find, plan, lambda found: _scale_in_words(scale, camera_height, found.floor_found))
+            _build(run, rgb, rows, find, plan, lambda found: _scale_in_words(scale, camera_height, found.floor_found))
     return SceneResult(out, json.loads((out / REPORT).read_text()))
 
 
 def _build(
     run: Run,
     rgb: Float[Tensor, "3 h w"],
+    rows: int,
     find: Callable[[Float[Tensor, "3 h w"]], SceneDistance],
     planned: Callable[[Panorama], Plan],
     scale_of: Callable[[SceneDistance], str],
 ) -> None:
     folder = run.folder
     size = f"{rgb.shape[2]}x{rgb.shape[1]}"
-    if rgb.shape[1] > MAX_ROWS:
-        rgb = _shrunk(rgb)
-        run.warn(f"the panorama is {size}; it is used at {2 * MAX_ROWS}x{MAX_ROWS}, the most that this method works at")
+    if rgb.shape[1] > rows:
+        rgb = _shrunk(rgb, rows)
+        asked = "the most that this method works at" if rows == MAX_ROWS else "as asked for"
+        run.warn(f"the panorama is {size}; it is used at {2 * rows}x{rows}, {asked}")
 
     with run.stage("distance") as todo:
         found = find(rgb)
@@ -246,10 +254,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _shrunk(rgb: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h2 w2"]:
-    """At `MAX_ROWS` rows, each pixel the mean of the area it covers."""
+def _shrunk(rgb: Float[Tensor, "3 h w"], rows: int) -> Float[Tensor, "3 h2 w2"]:
+    """At fewer rows, each pixel the mean of the area it covers."""
     return torch.nn.functional.interpolate(
-        rgb[None], (MAX_ROWS, 2 * MAX_ROWS), mode="bilinear", antialias=True, align_corners=False
+        rgb[None], (rows, 2 * rows), mode="bilinear", antialias=True, align_corners=False
     )[0].clamp(0, 1)
 
 

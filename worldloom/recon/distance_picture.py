@@ -33,11 +33,17 @@ def ramp_picture(distance: Float[Tensor, "h w"], sky: Bool[Tensor, "h w"]) -> Fl
     solid = distance[~sky]
     if not len(solid):
         return _SKY[:, None, None].repeat(1, *distance.shape)
+    ordered = solid.sort().values
+    nearest, farthest = ordered[len(ordered) // 100], ordered[-1 - len(ordered) // 100]
+    return torch.where(sky, _SKY[:, None, None], distance_colours(distance, nearest.item(), farthest.item()))
+
+
+def distance_colours(distance: Float[Tensor, "h w"], nearest: float, farthest: float) -> Float[Tensor, "3 h w"]:
+    """Distance or depth on a logarithmic scale between two ends in metres, dark where near and light where far."""
+    low, high = (torch.tensor(end).clamp(min=1e-3).log() for end in (nearest, farthest))
     log = distance.clamp(min=1e-3).log()
-    ordered = solid.clamp(min=1e-3).log().sort().values
-    low, high = ordered[len(ordered) // 100], ordered[-1 - len(ordered) // 100]
     place = ((log - low) / (high - low).clamp(min=1e-6)).clamp(0, 1) * (len(_RAMP) - 1)
     index = place.long().clamp(max=len(_RAMP) - 2)
     blend = (place - index)[..., None]
     colour = _RAMP[index] * (1 - blend) + _RAMP[index + 1] * blend
-    return torch.where(sky[..., None], _SKY, colour).permute(2, 0, 1).contiguous()
+    return colour.permute(2, 0, 1).contiguous()

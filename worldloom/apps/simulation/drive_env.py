@@ -232,7 +232,7 @@ class DriveEnv(gymnasium.Env[Any, Any]):
         if self.render_mode != "human":
             return
         if self._viewer is None:
-            from worldloom.apps.viewer import Viewer
+            from worldloom.apps.walk import Viewer
 
             self._viewer = Viewer()
             print(f"worldloom: the drive is shown at http://127.0.0.1:{self._viewer.port}")

@@ -265,7 +265,7 @@ class SceneNavEnv(gymnasium.Env[Any, Any]):
 
     def _show(self) -> None:
         if self._viewer is None:
-            from worldloom.apps.viewer import Viewer
+            from worldloom.apps.walk import Viewer
 
             self._viewer = Viewer()
             self._viewer.show_scene(self._gaussians)

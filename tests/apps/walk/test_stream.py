@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from worldloom.apps.viewer import camera_from_viser
+from worldloom.apps.walk.stream import camera_from_viser
 from worldloom.geometry import apply
 
 

@@ -1,0 +1,73 @@
+"""The page: its tabs, and what happens when it is loaded."""
+
+import gradio as gr
+
+from worldloom.apps.page import shown
+from worldloom.apps.page.drive_tab import DriveTab
+from worldloom.apps.page.scene_tab import SceneTab
+from worldloom.apps.page.services import Services
+from worldloom.apps.page.visitors import SHOWN
+from worldloom.apps.page.work import drive_work, scene_work
+from worldloom.apps.page.worlds_tab import WorldsTab
+from worldloom.errors import InputError
+
+_INTRO = """# worldloom
+**Scene**: a 360° panorama becomes a world you can walk through. **Drive**: past occupancy and an ego path become
+the futures."""
+# Whether the browser draws WebGL on the processor; then the server draws faster.
+_SOFTWARE_WEBGL = """() => {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  if (!gl) return [true];
+  const told = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = String(gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  const lost = gl.getExtension("WEBGL_lose_context");
+  if (lost) lost.loseContext();
+  return [/swiftshader|llvmpipe|softpipe|software|basic render/i.test(name)];
+}"""
+
+
+def build_blocks(services: Services, shown_first: bool) -> gr.Blocks:
+    """The page; `shown_first`: there is a piece SHOWN to begin with."""
+
+    def arrive(on_server: bool, request: gr.Request) -> tuple:
+        """Which piece a link asks for, jobs that are still under way, and the tab to show."""
+        asked = dict(request.query_params).get("open") or (SHOWN if shown_first else None)
+        piece = services.visitors.find(str(asked)) if asked else None
+        said = "" if piece or not asked else shown.error("expected a result that is still kept, got a link to none")
+        try:
+            jobs = services.jobs.unfinished(services.visitor(request))
+        except InputError as error:
+            jobs, said = [], shown.error(error)
+        mine = {job.work: job.name for job in jobs}
+        scene_job, drive_job = mine.get(scene_work), mine.get(drive_work)
+        tab = piece.kind if piece else ("drive" if drive_job and not scene_job else "scene")
+        return (
+            on_server, piece.name if piece else None, scene_job, drive_job, gr.update(selected=tab),
+            gr.update(value=said, visible=bool(said)),
+        )  # fmt: skip
+
+    with gr.Blocks(title="worldloom", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
+        gr.Markdown(_INTRO)
+        notice = gr.HTML("", visible=False, elem_id="notice")
+        on_server = gr.Checkbox(
+            False, label="Render on the server", elem_id="on-server",
+            info="For browsers without a GPU; found out when the page is loaded",
+        )  # fmt: skip
+        opened = gr.State(None)
+        with gr.Tabs(selected="scene") as tabs:
+            with gr.Tab("Scene", id="scene"):
+                scene = SceneTab(services, on_server)
+            with gr.Tab("Drive", id="drive"):
+                drive = DriveTab(services, on_server)
+            with gr.Tab("Worlds", id="worlds") as tab:
+                WorldsTab(services, tab)
+        loaded = page.load(
+            arrive, on_server, [on_server, opened, scene.job, drive.job, tabs, notice],
+            js=_SOFTWARE_WEBGL, api_visibility="private", show_progress="hidden",
+        )  # fmt: skip
+        scene.show_after(loaded, opened, on_server)
+        drive.show_after(loaded, opened)
+        drive.map_after(loaded)
+        scene.watch_after(loaded)
+        drive.watch_after(loaded)
+    return page
