@@ -22,7 +22,7 @@ from torch import Tensor
 from worldloom.geometry.occupancy import MOVERS, Occupancy
 from worldloom.geometry.rigid import apply, compose, rotz
 
-_SMALL = (2, 6, 7)  # bicycle, motorcycle, pedestrian: their voxels must touch
+NARROW = (2, 6, 7)  # bicycle, motorcycle, pedestrian: their voxels must touch
 _GAP = 3.01  # voxels; of larger users only parts may be in sight
 _TOP_SPEED = {2: 12.0, 6: 30.0, 7: 4.0}  # m/s; 40 for the rest
 _STILL = 0.5  # m; a shorter way between two frames gives no heading
@@ -170,7 +170,7 @@ def _clusters(cells: Int64[np.ndarray, "n 3"], voxel_size: float, label: int) ->
     Parts are not joined to what no vehicle of the class is as long as: cars in a queue stay several.
     """
     touching, number = _connected(cells, 1.01)
-    if label in _SMALL or touching == 1:
+    if label in NARROW or touching == 1:
         return number
     first, second = KDTree(cells).query_pairs(_GAP, p=np.inf, output_type="ndarray").T
     between = number[first] != number[second]

@@ -11,15 +11,16 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import binary_fill_holes
 from torch import Tensor
 
-from worldloom.geometry.occupancy import DRIVEABLE, GROUND
+from worldloom.geometry.occupancy import DRIVEABLE, GROUND, among
 from worldloom.geometry.plane import chained, seen_from
 from worldloom.occupancy.danger import ego_boxes, separations
 from worldloom.occupancy.motions import DT
 from worldloom.occupancy.scene_state import HISTORY, LOW, PICTURE, PIXEL, TALL, UNSEEN
+from worldloom.occupancy.tracks import NARROW
 from worldloom.occupancy.training.traffic_examples import FUTURE, MAX_USERS, TrafficExamples
 from worldloom.synth.dataset.traffic_log import TrafficLog
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT, EGO_FRONT, WHEELS
@@ -35,6 +36,8 @@ _ASIDE = 4.5  # metres
 _BENDS = 0.04  # 1/m, deviation
 _LOGGED = 0.7  # share of egos that drive as they did: of the others only the risk is learned
 _SEEN_AT = ((0.0, 1.0), (24.0, 0.97), (34.0, 0.7), (45.0, 0.4), (60.0, 0.25))  # metres, share of pixels
+_LATE, _LOST = 0.42, 0.05  # share of users found first in one of the last frames, and of sights that are missed
+_IN_PARTS, _ANOTHER, _SELDOM = 0.5, 0.12, 0.08  # shares of vehicles' tracks that are mistaken, see `_mistaken`
 _FATTER = 0.45  # metres: what is found in voxels is larger than what it was made of
 _THROUGH = (2, 8)  # pixels of what is solid that a ray crosses before it ends: a wall's few, a row of trees' many
 
@@ -188,11 +191,14 @@ class LoggedTown:
         found = chained(frames[:, :HISTORY], torch.stack([along, across, yaw], -1))
         still = (way < 0.1) & (chance[5] < 0.45)  # it was found to stand: not a hair of motion
         found = torch.where(still[:, None, None], found[:, -1:], found)
+        late = chance[6] < _LATE  # found first in one of the last frames
+        since = torch.where(late, 1 + (chance[7] * (HISTORY - 1)).long(), 0)
+        found = _mistaken(found, since, labels, extents[:, 0], dice)
         # Where a user goes from where it was found: the rigid motion of its box.
         future = chained(frames[:, HISTORY:], seen_from(found[:, -1:], frames[:, HISTORY - 1 : HISTORY]))
-        late = chance[6] < 0.3  # found first in one of the last frames
-        since = torch.where(late, (chance[7] * HISTORY).long(), 0)
-        there[:, :HISTORY] &= torch.arange(HISTORY) >= since[:, None]
+        lost = torch.rand(len(kept), HISTORY, generator=dice) < _LOST
+        lost[:, -1] = False
+        there[:, :HISTORY] &= (torch.arange(HISTORY) >= since[:, None]) & ~lost
         sizes = torch.stack([length, extents[:, 1], extents[:, 2]], -1)
         sizes = sizes * (1 + 0.1 * torch.randn(len(kept), 3, generator=dice).clamp(-2, 2)) + _FATTER
         middles = 0.1 * torch.randn(len(kept), 2, generator=dice)
@@ -201,6 +207,36 @@ class LoggedTown:
         more = MAX_USERS - len(kept)
         rows = (labels, sizes, middles, found, present, future, valid)
         return tuple(torch.cat([row, row.new_zeros(more, *row.shape[1:])]) for row in rows)
+
+
+def _mistaken(
+    found: Float[Tensor, "n h 3"],
+    since: Int[Tensor, " n"],
+    labels: UInt8[Tensor, " n"],
+    length: Float[Tensor, " n"],
+    dice: torch.Generator,
+) -> Float[Tensor, "n h 3"]:
+    """Poses with the gross errors of vehicles' tracks: what came into view bit by bit, and what was another vehicle.
+
+    The shares are those of tracks found in towns kept for choosing: of parked cars that were found in the last frames
+    a third seem to move, half of them because more of them is seen than before.
+    """
+    n = len(found)
+    chance = torch.rand(4, n, generator=dice)
+    vehicle = ~among(labels, NARROW)
+    late = since > 0
+    # Of a part that is seen first the middle lies ahead or behind; with every sight that comes less.
+    part = vehicle & (chance[0] < torch.where(late, _IN_PARTS, _SELDOM))
+    sights = (torch.arange(HISTORY) - since[:, None]).clamp(min=0)
+    ahead = (2 * chance[1] - 1)[:, None] * 0.5 * length[:, None] * 0.4**sights
+    ahead = torch.where(late[:, None], ahead, ahead[:, :1])  # or at the very last
+    way = torch.stack([found[..., 2].cos(), found[..., 2].sin()], -1) * torch.where(part[:, None], ahead, 0)[..., None]
+    # Another vehicle, that was lost when this one was found.
+    other = vehicle & (chance[2] < torch.where(late, _ANOTHER, _SELDOM / 4))
+    angle, away = math.tau * chance[3], 2.0 + 10.0 * torch.rand(n, generator=dice)
+    way = way + (torch.stack([angle.cos(), angle.sin()], -1) * torch.where(other, away, 0)[:, None])[:, None]
+    mistaken = torch.cat([found[..., :2] + way, found[..., 2:]], -1)
+    return torch.cat([mistaken[:, :-1], found[:, -1:]], 1)
 
 
 def visible(

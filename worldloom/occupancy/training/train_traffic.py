@@ -45,7 +45,7 @@ class TrafficTraining:
 
     schedule: Schedule
     batch: int = 16
-    log_share: float = 0.75  # of a batch that is drawn from logs of whole towns
+    log_share: float = 0.65  # of a batch that is drawn from logs of whole towns
     context_noise: float = CONTEXT_NOISE
     motion_weight: float = 1.0  # how much more those who move count (Vista's dynamics loss)
     risk_weight: float = 0.3
