@@ -10,7 +10,6 @@ import shutil
 import socket
 import sys
 import tempfile
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,30 +140,34 @@ def _shrink(source: Path, name: str, width: int) -> None:
 
 
 def _page(folder: Path) -> None:
-    """The page with a scene in its viewer, rendered by the server."""
+    """The page with a scene to walk in, and with futures side by side; the server draws."""
     from playwright.sync_api import sync_playwright
 
     scene = make_scene(sample_panorama_path(), folder / "scene").folder
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options = {"host": "127.0.0.1", "port": port, "runs": scene.parent / "runs", "show": scene, "block": False}
-    server = threading.Thread(target=lambda: serve(**options), daemon=True)
-    server.start()
-    server.join()
+    served = serve(host="127.0.0.1", port=port, runs=folder / "runs", show=scene, block=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER.split())
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(f"http://127.0.0.1:{port}")
-        page.get_by_label("Render on the server").check()
-        page.locator("#view iframe").wait_for(timeout=60_000)
-        page.wait_for_timeout(8_000)
-        notices = page.frame_locator("#view iframe").locator(".mantine-Notification-closeButton")
-        for _ in range(notices.count()):  # about software WebGL, where the viewer noticed it
-            notices.first.evaluate("button => button.click()")  # a click of the mouse waits until nothing moves
-        page.wait_for_timeout(4_000)
-        page.screenshot(path=IMAGES / "app.jpg", type="jpeg", quality=88, timeout=120_000)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(600_000)
+        page.goto(served.address)
+        view = page.frame_locator("#view iframe")
+        view.get_by_text("Planned paths").wait_for()
+        view.locator(".mantine-Notification-closeButton").first.evaluate("button => button.click()")
+        page.wait_for_timeout(8_000)  # the view turns sharp
+        page.screenshot(path=IMAGES / "app_scene.jpg", type="jpeg", quality=88)
+        page.get_by_role("tab", name="Drive").click()
+        page.get_by_role("radio", name="as the clip drove").check()
+        page.locator("#forecast").click()
+        futures = page.frame_locator("#futures-view iframe")
+        futures.locator("body[data-ready=yes]").wait_for()
+        futures.get_by_role("slider").fill("4")
+        page.wait_for_timeout(2_000)
+        page.screenshot(path=IMAGES / "app_drive.jpg", type="jpeg", quality=88)
         browser.close()
+    served.close()
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ EXTRAS = (
     "pxr",
     "gymnasium",
     "traci",
+    "pycolmap",
     "ray",
     "submitit",
 )

@@ -62,8 +62,10 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(scene, start):
     assert not torch.equal(one.means, refine(start, scene[0], replace(few, seed=1)).gaussians.means)
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(scene, start, tmp_path):
-    few = replace(STEPS, steps=14, grow=(0.0, 1.0), grow_every=5)
+@pytest.mark.parametrize("at", [5, 12])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(scene, start, tmp_path, at):
+    # Stopped where the second band of colour has had fewer steps than all else, then where splats were divided.
+    few = replace(STEPS, steps=14, grow=(0.0, 1.0), grow_every=at)
     whole = refine(start, scene[0], few, depth=scene[1])
 
     def stop(progress):
@@ -90,10 +92,10 @@ def test_exposure_is_learned_and_leaves_the_scene_alone(scene, start):
     photos = scene[0]
     gain = torch.tensor([0.8, 1.2, 0.9, 1.1])[:, None, None, None]
     dimmed = replace(photos, rgb=(photos.rgb * gain).clamp(0, 1))
-    learned = refine(start, dimmed, replace(STEPS, steps=50))
+    learned = refine(start, dimmed, replace(STEPS, steps=50, exposure=0.0))
     ratio = learned.gain.mean(1)
-    assert ratio[1] > ratio[0] + 0.05
-    assert ratio[3] > ratio[2] + 0.03
+    assert ratio[1] > ratio[0] + 0.02
+    assert ratio[3] > ratio[2] + 0.01
     assert learned.gain.log().mean(0).abs().max() < 1e-5
 
 

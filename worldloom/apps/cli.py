@@ -44,6 +44,7 @@ class Benchmark(StrEnum):
     io = "io"
     synth = "synth"
     scene = "scene"
+    recon = "recon"
     occupancy = "occupancy"
     apps = "apps"
 
@@ -546,11 +547,14 @@ def bench(
         bool, typer.Option("--quick", help="Small sizes and few repeats: a check, not a figure to publish.")
     ] = False,
     json: Annotated[Path | None, typer.Option(help="Also write the rows and machine facts to this file.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Of recon: a folder of photos with cameras to measure, too.")
+    ] = None,
 ) -> None:
     """Measure a part on this machine, beside its baselines."""
     from worldloom.apps.bench.command import run_benchmark
 
-    run_benchmark(name.value, quick=quick, json_path=json)
+    run_benchmark(name.value, quick=quick, json_path=json, data=data)
 
 
 @app.command()

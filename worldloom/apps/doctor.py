@@ -21,6 +21,7 @@ EXTRAS = {
     "apps": ("gradio", "viser"),
     "distributed": ("ray", "submitit"),
     "export": ("fast_simplification", "pxr"),
+    "colmap": ("pycolmap",),
     "cuda": ("gsplat", "spconv_triton"),
 }
 

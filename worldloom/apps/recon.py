@@ -128,7 +128,7 @@ def make_recon(
         MissingExtra: photos come without cameras, and pycolmap is not installed.
     """
     options = options or ReconOptions()
-    taken = _take(images, cameras, options)
+    taken = take_photos(images, cameras, options)
     priors = None if depth is None else _prior_files(depth, taken.photos.names)
     request = {
         "command": "recon",
@@ -147,7 +147,7 @@ def make_recon(
 
 
 @dataclass(frozen=True)
-class _Taken:
+class TakenPhotos:
     """Photos as read, and their cameras if they are known; in the same order, at the same size."""
 
     photos: PhotoSet
@@ -155,7 +155,7 @@ class _Taken:
     notes: tuple[str, ...]
 
 
-def _take(images: Path, cameras: Path | None, options: ReconOptions) -> _Taken:
+def take_photos(images: Path, cameras: Path | None, options: ReconOptions) -> TakenPhotos:
     if images.is_file() and images.suffix.lower() in VIDEOS:
         frames = load_video_set(images, options.num_frames, options.long_side)
         posed = None if cameras is None else load_cameras(cameras)
@@ -178,12 +178,12 @@ def _take(images: Path, cameras: Path | None, options: ReconOptions) -> _Taken:
     return _matched(load_photo_set(images, names, options.long_side), posed, images, notes)
 
 
-def _matched(photos: PhotoSet, posed: PosedImages | None, images: Path, notes: Sequence[str] = ()) -> _Taken:
+def _matched(photos: PhotoSet, posed: PosedImages | None, images: Path, notes: Sequence[str] = ()) -> TakenPhotos:
     """The cameras in the order of the photos, at their size; photos without a camera are left out."""
     if len(photos.names) < 2:
         raise InputError(f"{images}: expected at least two photos, got {len(photos.names)}")
     if posed is None:
-        return _Taken(photos, None, tuple(notes))
+        return TakenPhotos(photos, None, tuple(notes))
     found = matched_photos(list(photos.names), posed.names)
     if len(found) < 2:
         raise InputError(
@@ -203,7 +203,7 @@ def _matched(photos: PhotoSet, posed: PosedImages | None, images: Path, notes: S
         posed.distortion, coefficients=posed.distortion.coefficients[at]
     )  # fmt: skip
     ours = PosedImages(scaled(posed.cameras[at], size), names, distortion, posed.points, posed.point_rgb)
-    return _Taken(replace(photos, names=names, rgb=photos.rgb[torch.tensor(kept)]), ours, tuple(notes))
+    return TakenPhotos(replace(photos, names=names, rgb=photos.rgb[torch.tensor(kept)]), ours, tuple(notes))
 
 
 def _cameras_beside(images: Path) -> PosedImages | None:
@@ -239,10 +239,10 @@ def _prior_files(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _build(run: Run, taken: _Taken, priors: dict[str, Path], options: ReconOptions) -> None:
+def _build(run: Run, taken: TakenPhotos, priors: dict[str, Path], options: ReconOptions) -> None:
     folder = run.folder
     posed, all_photos = _cameras(run, taken)
-    held = _held_out(len(all_photos), options.hold_out)
+    held = held_out(len(all_photos), options.hold_out)
     used = [i for i in range(len(all_photos)) if i not in held]
     photos = all_photos[used]
 
@@ -277,7 +277,7 @@ def _build(run: Run, taken: _Taken, priors: dict[str, Path], options: ReconOptio
             _save_pairs(folder / "preview.png", gaussians, *shown)
             save_video(folder / "preview.mp4", _frames(gaussians, film_between(photos.cameras)), FPS)
     with run.stage("check"):
-        scores = {"train": _scores(gaussians, photos), "held_out": _scores(gaussians, all_photos[held])}
+        by_part = {"train": scores(gaussians, photos), "held_out": scores(gaussians, all_photos[held])}
     refined = json.loads((folder / REFINED).read_text())
     (folder / EARLY).unlink(missing_ok=True)
     run.report(
@@ -290,7 +290,7 @@ def _build(run: Run, taken: _Taken, priors: dict[str, Path], options: ReconOptio
             "scale": "as the cameras'" if taken.posed is not None else "arbitrary: photos alone tell none",
             "num_splats": len(gaussians),
             "sure_share": round(float((depth.confidence > SURE).float().mean()), 4),
-            **{f"{of}_{name}": value for of, some in scores.items() for name, value in some.items()},
+            **{f"{of}_{name}": value for of, some in by_part.items() for name, value in some.items()},
             "psnr_protocol": "whole undistorted pixels, 8-bit photos at used_size; _exposed: with gain and offset of "
             "each colour fitted to the photo",
             "refine": refined,
@@ -302,7 +302,7 @@ def _build(run: Run, taken: _Taken, priors: dict[str, Path], options: ReconOptio
         (folder / name).unlink(missing_ok=True)
 
 
-def _cameras(run: Run, taken: _Taken) -> tuple[PosedImages, Photos]:
+def _cameras(run: Run, taken: TakenPhotos) -> tuple[PosedImages, Photos]:
     """Cameras at the photos' size, and the photos straight; both without what found no place."""
     path = run.folder / CAMERAS
     with run.stage("cameras") as todo:
@@ -331,7 +331,7 @@ def _found_cameras(run: Run, photos: PhotoSet) -> PosedImages:
     return replace(posed, names=tuple(photos.names[int(Path(name).stem)] for name in posed.names))
 
 
-def _held_out(num: int, every: int) -> list[int]:
+def held_out(num: int, every: int) -> list[int]:
     """Every so manieth photo from the first on, if enough are left to learn from."""
     return list(range(0, num, every)) if every and num >= max(8, every) else []
 
@@ -472,7 +472,7 @@ def _save_pairs(path: Path, gaussians: Gaussians, *some: Photos) -> None:
     save_image(path, contact_sheet([*(photo.rgb[0] for photo in some), *drawn], columns=len(some), gap=4))
 
 
-def _scores(gaussians: Gaussians, photos: Photos) -> dict[str, float]:
+def scores(gaussians: Gaussians, photos: Photos) -> dict[str, float]:
     """Means over photos; nothing of none."""
     found: dict[str, list[float]] = {}
     for i in range(len(photos)):

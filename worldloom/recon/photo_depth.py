@@ -22,5 +22,5 @@ class PhotoDepth:
         return len(self.depth)
 
     def __getitem__(self, index: list[int]) -> "PhotoDepth":
-        at = torch.tensor(index)
+        at = torch.tensor(index, dtype=torch.long)
         return PhotoDepth(self.cameras[at], self.depth[at], self.confidence[at], self.far[at])

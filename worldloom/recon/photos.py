@@ -36,7 +36,7 @@ class Photos:
 
     def __getitem__(self, index: list[int]) -> "Photos":
         names = tuple(self.names[i] for i in index)
-        at = torch.tensor(index)
+        at = torch.tensor(index, dtype=torch.long)
         return Photos(self.cameras[at], self.rgb[at], self.valid[at], names)
 
     def resized(self, long_side: int) -> "Photos":

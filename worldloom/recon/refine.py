@@ -25,7 +25,8 @@ from worldloom.render import Rendering, render
 
 CHECKPOINT = ".refine.pt"
 SAVE_EVERY = 60.0  # seconds
-RATE_OF_EXPOSURE = 2e-3
+RATE_OF_EXPOSURE = 1e-3
+EXPOSURE_DECAY = 2.0  # weight of the squares of gains' logarithms and offsets: a gain of 1.1 costs 0.02
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ class _Run:
         gaussians = self.splats.gaussians(min(config.sh_degree, sum(share >= begin for begin in config.bands)))
         with_normals = config.normal > 0 and level.normals is not None and self.steps % config.normal_every == 0
         drawn = render(gaussians, level.photos.cameras[i], normals=with_normals)
-        loss = self._photo_loss(drawn, level.photos, i)
+        exposed = config.exposure is not None and share >= config.exposure
+        loss = self._photo_loss(drawn, level.photos, i, exposed)
         if level.depth is not None:
             loss = loss + self._depth_loss(drawn, level, i, share)
         opacity = gaussians.opacities
@@ -192,7 +194,7 @@ class _Run:
         if growing:
             self.splats.observe(drawn.info, level.photos.cameras.size)
         self.splats.step(_pace(share), _pace_of_place(share))
-        if config.exposure is not None:
+        if exposed:
             self._step_exposure()
         self.steps += 1
         if growing and self.steps % config.grow_every == 0:
@@ -203,9 +205,9 @@ class _Run:
         dice = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.steps // num)
         return int(torch.randperm(num, generator=dice)[self.steps % num])
 
-    def _photo_loss(self, drawn: Rendering, photos: Photos, i: int) -> Tensor:
+    def _photo_loss(self, drawn: Rendering, photos: Photos, i: int, exposed: bool) -> Tensor:
         picture, photo, valid = drawn.rgb, photos.rgb[i], photos.valid[i]
-        if self.config.exposure is not None:
+        if exposed:
             picture = self.log_gain[i].exp()[:, None, None] * picture + self.offset[i][:, None, None]
         if not bool(valid.all()):
             # What the photo does not show is taken to be right; its neighbours' SSIM is right, too.
@@ -215,8 +217,8 @@ class _Run:
             self.errors = [*self.errors[-31:], float(error.square().mean())]
         structure = 1 - ssim_map(picture, photo).mean()
         loss = (1 - self.config.structure) * error.abs().mean() + self.config.structure * structure
-        if self.config.exposure is not None:
-            loss = loss + self.config.exposure * (self.log_gain[i].square() + self.offset[i].square()).mean()
+        if exposed:
+            loss = loss + EXPOSURE_DECAY * (self.log_gain[i].square() + self.offset[i].square()).mean()
         return loss
 
     def _depth_loss(self, drawn: Rendering, level: _Level, i: int, share: float) -> Tensor:

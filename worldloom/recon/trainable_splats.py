@@ -122,10 +122,13 @@ class TrainableSplats:
         opacity = values["logits"][clones].sigmoid()
         values["logits"][clones] = torch.logit(1 - (1 - opacity).sqrt(), eps=1e-4)
         moved = {
-            name: {key: torch.where(_column(changed, old), 0, old[rows]) for key, old in kept.items()}
+            name: {
+                key: torch.where(_column(changed, old), 0, old[rows]) if key in _MOMENTS else old
+                for key, old in kept.items()
+            }
             for name, kept in moments.items()
         }
-        self._take(values, moved, self._num_steps())
+        self._take(values, moved)
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on, as plain tensors and numbers."""
@@ -134,7 +137,6 @@ class TrainableSplats:
             "moments": self._moments(),
             "pull": self.pull.clone(),
             "seen": self.seen.clone(),
-            "num_steps": self._num_steps(),
             "unit": self.unit,
         }
 
@@ -142,28 +144,23 @@ class TrainableSplats:
     def from_state(cls, state: dict[str, Any]) -> "TrainableSplats":
         splats = object.__new__(cls)
         splats.unit = float(state["unit"])
-        splats._take(state["values"], state["moments"], float(state["num_steps"]))
+        splats._take(state["values"], state["moments"])
         splats.pull, splats.seen = state["pull"].clone(), state["seen"].clone()
         return splats
 
-    def _take(self, values: dict[str, Tensor], moments: dict[str, dict[str, Tensor]], num_steps: float = 0.0) -> None:
+    def _take(self, values: dict[str, Tensor], moments: dict[str, dict[str, Tensor]]) -> None:
         self.values = {name: nn.Parameter(value) for name, value in values.items()}
         groups = [{"params": [value], "name": name, "lr": RATES[name]} for name, value in self.values.items()]
         self.optimizer = torch.optim.Adam(groups, eps=1e-15, fused=True)
         for name, kept in moments.items():
-            self.optimizer.state[self.values[name]] = {
-                "step": torch.tensor(num_steps), **{key: kept[key].clone() for key in _MOMENTS}
-            }  # fmt: skip
+            self.optimizer.state[self.values[name]] = {key: value.clone() for key, value in kept.items()}
         num = len(self)
         self.pull, self.seen = torch.zeros(num), torch.zeros(num)
 
     def _moments(self) -> dict[str, dict[str, Tensor]]:
+        """Of each parameter that has had a gradient: bands of colour that came later count fewer steps."""
         states = {name: self.optimizer.state.get(value, {}) for name, value in self.values.items()}
-        return {name: {key: s[key].clone() for key in _MOMENTS} for name, s in states.items() if s}
-
-    def _num_steps(self) -> float:
-        state = self.optimizer.state.get(self.values["means"], {})
-        return float(state["step"]) if state else 0.0
+        return {name: {key: s[key].clone() for key in ("step", *_MOMENTS)} for name, s in states.items() if s}
 
 
 def _column(mask: Bool[Tensor, " m"], like: Tensor) -> Tensor:

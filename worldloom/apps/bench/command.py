@@ -1,6 +1,8 @@
 """Run one benchmark, show its rows, write its JSON."""
 
+import functools
 import importlib
+import inspect
 import json
 import os
 from pathlib import Path
@@ -13,9 +15,11 @@ from worldloom.apps.bench.result import Row, machine_facts
 from worldloom.errors import InputError
 
 
-def run_benchmark(name: str, *, quick: bool, json_path: Path | None) -> list[Row]:
+def run_benchmark(name: str, *, quick: bool, json_path: Path | None, data: Path | None = None) -> list[Row]:
     """Measure `name` (a module of this package), print a table, and write the JSON if asked.
 
+    Args:
+        data: real input for benchmarks that can take some; which may not be published then.
     Raises:
         InputError: the JSON file cannot be written; found out before anything is measured.
     """
@@ -23,8 +27,13 @@ def run_benchmark(name: str, *, quick: bool, json_path: Path | None) -> list[Row
         folder = json_path.absolute().parent
         if json_path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise InputError(f"--json must be a file in a writable folder, got {json_path}")
+    measure = importlib.import_module(f"worldloom.apps.bench.{name}").run
+    if data is not None:
+        if "data" not in inspect.signature(measure).parameters:
+            raise InputError(f"--data is not for {name}: it makes its own input")
+        measure = functools.partial(measure, data=data)
     facts = machine_facts()
-    rows = importlib.import_module(f"worldloom.apps.bench.{name}").run(quick)
+    rows = measure(quick)
     _print_table(name, rows, quick)
     if json_path is not None:
         result = {"benchmark": name, "quick": quick, "machine": facts, "rows": [row.to_json() for row in rows]}

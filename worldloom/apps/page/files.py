@@ -8,7 +8,7 @@ from typing import Any
 
 from worldloom.apps.page.archives import pack
 from worldloom.apps.page.jobs import Jobs
-from worldloom.apps.page.visitors import COOKIE, RESULT, Visitors
+from worldloom.apps.page.visitors import COOKIE, DOWNLOAD, RESULT, Visitors
 from worldloom.apps.run_folder import RunProgress
 from worldloom.errors import InputError
 from worldloom.geometry.io import safe_join
@@ -52,7 +52,7 @@ def add_routes(app: Any, visitors: Visitors, jobs: Jobs) -> None:
         piece = visitors.find(name)
         if piece is None or not piece.finished:
             return missing()
-        handle, temporary = tempfile.mkstemp(".zip", ".download-", visitors.runs)
+        handle, temporary = tempfile.mkstemp(".zip", DOWNLOAD, visitors.runs)
         os.close(handle)
         archive = Path(temporary)
         pack(piece.folder, archive, f"worldloom-{piece.kind}")

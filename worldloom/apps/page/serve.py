@@ -33,7 +33,7 @@ class Page:
         self._stopped.set()
         self.services.jobs.close()
         self.services.walks.close_all()
-        self._server.should_exit = self._server.force_exit = True
+        self._server.should_exit = True
         self._thread.join(10)
 
     def wait(self) -> None:

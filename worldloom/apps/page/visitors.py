@@ -16,6 +16,7 @@ from worldloom.apps.run_folder import REPORT
 
 COOKIE = "worldloom_visitor"
 RESULT = "result"  # in the folder of a piece of work: what the job left
+DOWNLOAD = ".download-"  # archives under way
 _TITLE, _UPLOAD = "title.json", ".upload"
 _KEY = ".key"
 _FOLDER = re.compile(r"visitor-[0-9a-f]{32}")
@@ -120,6 +121,10 @@ class Visitors:
 
     def sweep(self, keep: float, busy: set[str]) -> None:
         """Remove what nobody has looked at for `keep` seconds, and no job of the names `busy` is at work on."""
+        for archive in self.runs.glob(f"{DOWNLOAD}*"):  # of a server that was stopped while it handed one over
+            with suppress(OSError):
+                if time.time() - archive.stat().st_mtime > keep:
+                    archive.unlink()
         for folder in self.runs.iterdir():
             if not _FOLDER.fullmatch(folder.name):
                 continue

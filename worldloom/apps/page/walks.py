@@ -11,7 +11,7 @@ from typing import Any
 
 from worldloom.apps.walk import Viewer
 
-MOST_OPEN = 12  # viewers; each holds a scene in memory
+MOST_OPEN = 8  # viewers; each holds a scene in memory
 PREFIX = "/walk"
 
 

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from worldloom.apps.walk.newest import Newest
@@ -16,7 +17,7 @@ MOVING_HEIGHTS = (144, 360)  # pixels, the least and the most while the camera m
 FRAME_SECONDS = 1 / 30  # aimed at for drawing and encoding a picture while the camera moves
 RESTING_HEIGHT = 1080  # at most; else the height of the browser's canvas
 REST = 0.2  # seconds without a new camera: it stands
-_MOVING_QUALITY, _RESTING_QUALITY = 75, 90  # JPEG
+MOVING_QUALITY, RESTING_QUALITY = 75, 90  # JPEG
 
 
 class Stream:
@@ -38,24 +39,30 @@ class Stream:
 
     def _send_moving_then_resting(self, newest: Newest) -> None:
         start = time.perf_counter()
-        if not self._send(min(round(self._height), self._canvas()), _MOVING_QUALITY):
+        if not self.send(min(round(self._height), self._canvas()), MOVING_QUALITY):
             return
         # The time of a picture goes with its area, roughly; half-way towards what would fit, so that it does not swing.
         fitting = self._height * math.sqrt(FRAME_SECONDS / max(time.perf_counter() - start, 1e-4))
         self._height = min(max((self._height + fitting) / 2, MOVING_HEIGHTS[0]), MOVING_HEIGHTS[1])
         if not newest.requested_within(REST):
-            self._send(min(self._canvas(), RESTING_HEIGHT), _RESTING_QUALITY)
+            self.send(min(self._canvas(), RESTING_HEIGHT), RESTING_QUALITY)
 
     def _canvas(self) -> int:
         return max(16, int(self._client.camera.image_height))
 
-    def _send(self, height: int, quality: int) -> bool:
+    def send(self, height: int, quality: int) -> bool:
+        """One picture of `height` pixels; False where the browser draws by itself."""
         image = self._draw(camera_from_viser(self._client.camera, height))
         if image is None:
             return False
-        pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+        pixels = pixels_of(image)
         self._client.scene.set_background_image(pixels, format="jpeg", jpeg_quality=quality)
         return True
+
+
+def pixels_of(image: Float[Tensor, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """As viser takes it."""
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
 def camera_from_viser(handle: Any, height: int) -> Camera:

@@ -19,7 +19,7 @@ from worldloom.apps.walk.minimap import Minimap
 from worldloom.apps.walk.newest import Newest
 from worldloom.apps.walk.passage import Place
 from worldloom.apps.walk.recording import FPS, Recording
-from worldloom.apps.walk.stream import camera_from_viser
+from worldloom.apps.walk.stream import camera_from_viser, pixels_of
 from worldloom.apps.walk.world import World
 from worldloom.errors import InputError, MissingExtra
 from worldloom.geometry import Camera, intrinsics, look_at
@@ -231,7 +231,7 @@ class Visit:
         if drawn is None:  # of a mesh the browser has the only picture
             pixels = client.get_render(int(client.camera.image_height), int(client.camera.image_width), timeout=60.0)
         else:
-            pixels = (drawn.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+            pixels = pixels_of(drawn)
         file = io.BytesIO()
         Image.fromarray(np.asarray(pixels)).save(file, "PNG")
         client.send_file_download("screenshot.png", file.getvalue())
