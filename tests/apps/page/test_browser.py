@@ -181,7 +181,7 @@ def test_a_screenshot_and_a_film_are_handed_over(visitor: Visitor, made: str, tm
     assert min(picture.shape[:2]) > 300
     assert picture.std() > 8
     downloads: list[Any] = []
-    page.on("download", downloads.append)
+    page.on("download", lambda download: downloads.append(download))
     panel.get_by_role("button", name="Record a film").click()
     panel.get_by_text("Recording. Walk!").wait_for()
     page.keyboard.down("a")
