@@ -262,6 +262,12 @@ def test_real_command_on_bad_input(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.npz"]
 
 
+def finished_stages(work: Path) -> dict[str, float]:
+    """Seconds of each stage that an unfinished run has behind it."""
+    stages = work / ".stages.json"
+    return json.loads(stages.read_text())["seconds"] if stages.exists() else {}
+
+
 def test_interrupt_leaves_nothing_and_resume_completes(street_clip: Path, tmp_path: Path) -> None:
     """Ctrl-C once the forecast stands: exit code 130, no output; --resume keeps the forecast and draws it."""
     out, work = tmp_path / "out", tmp_path / ".out.partial"
@@ -269,7 +275,7 @@ def test_interrupt_leaves_nothing_and_resume_completes(street_clip: Path, tmp_pa
     command = [sys.executable, "-m", "worldloom.apps.cli", "drive", str(street_clip), *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not (work / ".stages.json").exists() and process.poll() is None and time.monotonic() < deadline:
+    while not finished_stages(work) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

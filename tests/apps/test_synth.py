@@ -33,7 +33,7 @@ def write_wall(
     truth = Truth(rgb, (seed + 1) * ones, None, rgb, rgb, ones, ones, thing, thing, nowhere)
     save_truth(target / "panoramas/000", truth)
     tell(0.5, "picture 1 of 1")
-    content = {"kind": kind, "seed": seed, "things": [], "num_triangles": 0}
+    content = {"kind": kind, "seed": seed, "things": [], "panoramas": [0], "num_triangles": 0}
     (target / WORLD_FILE).write_text(json.dumps(content))
 
 
@@ -76,6 +76,10 @@ def wait_after(stop: Callable[[], None], folder: Path, tell: Callable, kind: str
 def ctrl_c(*arguments, **options) -> None:
     """As a terminal does: to the parent and to all workers."""
     wait_after(lambda: os.killpg(0, signal.SIGINT), *arguments, **options)
+
+
+def terminate(*arguments, **options) -> None:
+    wait_after(lambda: os.kill(os.getppid(), signal.SIGTERM), *arguments, **options)
 
 
 def kill_parent(*arguments, **options) -> None:
@@ -163,7 +167,7 @@ def test_resume_makes_the_same_bytes(tmp_path: Path, monkeypatch, capsys, broken
     code, said = run(monkeypatch, capsys, *arguments, "--num-workers", 1)
     assert code == 1
     assert "go on with --resume" in said
-    assert ("SIGKILL" if broken is die else "No space left on device") in said
+    assert ("SIGKILL" if broken is die else f"No space left on device: {out}\n") in said
     assert "Traceback" not in said
     assert not out.exists()
     monkeypatch.setattr(synth, "write_world", write_wall)
@@ -177,14 +181,16 @@ def test_resume_makes_the_same_bytes(tmp_path: Path, monkeypatch, capsys, broken
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stop", "code"), [("ctrl_c", 130), ("kill_parent", -signal.SIGKILL)])
+@pytest.mark.parametrize(("stop", "code"), [("ctrl_c", 130), ("terminate", 143), ("kill_parent", -signal.SIGKILL)])
 def test_a_stopped_command_leaves_no_process_and_goes_on(tmp_path: Path, monkeypatch, stop: str, code: int) -> None:
     script = f"import test_synth as t; t.synth.write_world = t.{stop}; t.cli.main()"
     arguments = ["synth", "room", "--out", "x", "--seed", "7", "--num-worlds", "3", "--num-workers", "1"]
+    scratch = tmp_path.with_name(f"{tmp_path.name} scratch")
+    scratch.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-c", script, *arguments],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TMPDIR": str(scratch)},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -193,6 +199,9 @@ def test_a_stopped_command_leaves_no_process_and_goes_on(tmp_path: Path, monkeyp
     assert process.returncode == code
     assert "Traceback" not in said
     assert "room-000007 is made, 1 of 3" in said
+    if stop != "kill_parent":
+        assert ("terminated" if stop == "terminate" else "interrupted") + "; finished stages are kept" in said
+        assert not list(scratch.glob("worldloom_*"))
     assert [path.name for path in tmp_path.iterdir()] == [".x.partial"]
     monkeypatch.setattr(synth, "write_world", write_wall)
     synth.make_worlds("room", tmp_path / "whole", seed=7, num_worlds=3, num_workers=2)
@@ -202,7 +211,10 @@ def test_a_stopped_command_leaves_no_process_and_goes_on(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize(
     ("kind", "module", "extra"),
-    [("town", "libsumo", "traffic"), ("town", "embreex", "traffic"), ("room", "embreex", "synth")],
+    [
+        *(("town", "libsumo", "traffic"), ("town", "embreex", "traffic"), ("room", "embreex", "synth")),
+        *(("clips", "libsumo", "traffic"), ("panoramas", "embreex", "synth")),
+    ],
 )
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch, capsys, kind: str, module: str, extra: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -227,3 +239,56 @@ def test_without_pictures_there_is_no_preview(tmp_path: Path, monkeypatch) -> No
     made = synth.make_worlds("field", tmp_path / "x", options=options, num_workers=1)
     assert not (made.folder / "preview.png").exists()
     assert set(made.report["worlds"]) == {"field-000000"}
+
+
+def test_fewer_places_than_panoramas_are_told(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(synth, "write_world", write_wall)
+    arguments = ("--num-worlds", 2, "--panoramas", 50, "--num-workers", 1)
+    code, said = run(monkeypatch, capsys, "room", "--out", tmp_path / "x", *arguments)
+    assert code == 0
+    told = "asked for 50 panoramas of each world; room-000000 has places for 1 and 1 more worlds have too few"
+    assert told in said
+    assert json.loads((tmp_path / "x/report.json").read_text())["warnings"] == [told]
+
+
+@pytest.mark.parametrize("kind", ["clips", "panoramas"])
+def test_folders_that_grow_are_not_files(tmp_path: Path, monkeypatch, capsys, kind: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file/b"):
+        code, said = run(monkeypatch, capsys, kind, "--out", out)
+        assert code == 2
+        assert said == f"worldloom: error: output {out} cannot be written: {tmp_path / 'file'} is not a folder\n"
+    assert contents(tmp_path) == {"file": b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "other", "told"),
+    [
+        ("clips", ["--scenes", 0], ["--scenes", 0, "--log-seconds", 9], "log_seconds 300.0, not 9.0"),
+        ("panoramas", [], ["--each", 3, "--height", 64], "num_panoramas 4, not 3; height 256, not 64"),
+    ],
+)
+def test_folders_that_grow_have_one_request(
+    tmp_path: Path, monkeypatch, capsys, kind: str, first: list, other: list, told: str
+) -> None:
+    for module in ("worldloom.synth.dataset.training_clips", "worldloom.recon.data.panoramas"):
+        monkeypatch.setattr(f"{module}.generate", lambda jobs, folder, num_workers: iter(()))
+    out = tmp_path / "x"
+    assert run(monkeypatch, capsys, kind, "--out", out, *first)[0] == 0
+    assert run(monkeypatch, capsys, kind, "--out", out, *first)[0] == 0
+    before = contents(out)
+    code, said = run(monkeypatch, capsys, kind, "--out", out, *other)
+    assert code == 2
+    assert f"{out} had another request ({told})" in said
+    assert contents(out) == before
+
+
+def test_a_full_disk_names_the_folder_that_grows(tmp_path: Path, monkeypatch, capsys) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x"))
+
+    monkeypatch.setattr("worldloom.recon.data.panoramas.generate", full)
+    code, said = run(monkeypatch, capsys, "panoramas", "--out", tmp_path / "x")
+    assert code == 1
+    assert "the same command goes on" in said
+    assert said.endswith(f"No space left on device: {tmp_path / 'x'}\n")

@@ -234,3 +234,24 @@ def test_a_pattern_does_not_flicker_on_the_border_of_its_cells():
     directions = torch.nn.functional.normalize(-normal + 0.5 * random_directions(2000), dim=-1)
     albedo = caster.surface(origins, directions, caster.cast(origins, directions)).albedo
     assert len(np.unique(albedo.numpy())) == 1
+
+
+@pytest.mark.parametrize("eye", [(4.0, 0.0, 0.5), (0.0, 0.0, 0.1)], ids=["outside", "inside"])
+def test_smooth_normals_face_the_ray(eye: tuple[float, float, float]) -> None:
+    """The normals of a coarse ball, as interpolated, look away from the eye near its silhouette."""
+    ball = ellipsoid((1, 1, 1), (0, 0, 0), GREY, sides=8, rings=4)
+    assert ball.smooth
+    caster = Caster(world(Thing("ball", "clutter", (ball,))))
+    directions = random_directions(20000)
+    origins = torch.tensor(eye, dtype=torch.float64).expand_as(directions)
+    hits = caster.cast(origins, directions)
+    assert hits.found.sum() > 200
+    surface = caster.surface(origins, directions, hits)
+    found = hits.found
+    towards = (surface.normal[found].double() * directions[found]).sum(-1)
+    assert (towards < 1e-6).all()
+    torch.testing.assert_close(surface.normal[found].norm(dim=-1), torch.ones(int(found.sum())))
+    # They are interpolated, and nearly those of a true ball, on the side of the eye.
+    assert ((surface.normal - surface.face_normal)[found].norm(dim=-1) > 0.05).float().mean() > 0.5
+    radial = torch.nn.functional.normalize(surface.points[found], dim=-1) * (1 if eye[0] > 1 else -1)
+    assert ((surface.normal[found] * radial).sum(-1) > 0.8).float().mean() > 0.9

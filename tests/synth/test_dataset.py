@@ -30,6 +30,15 @@ SPECS = [
     SceneSpec(1, 0, 4, "train", 0.5, 200.0, Sensors(True)),
     SceneSpec(2, 0, 5, "val", 0.5, 200.0, Sensors(True)),
 ]
+# Where the cameras are on the car, metres from the middle of its rear axle: ahead, to the left, above the ground.
+MOUNTS = {
+    "CAM_FRONT": (1.7, 0.0, 1.5),
+    "CAM_FRONT_RIGHT": (1.5, -0.5, 1.5),
+    "CAM_BACK_RIGHT": (1.0, -0.5, 1.6),
+    "CAM_BACK": (0.0, 0.0, 1.6),
+    "CAM_BACK_LEFT": (1.0, 0.5, 1.6),
+    "CAM_FRONT_LEFT": (1.5, 0.5, 1.5),
+}
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +131,13 @@ def test_tracks_are_the_drive(root: Path, voxelizer: Voxelizer, drives: list[Dri
 
 
 def test_points_lie_in_their_boxes(root: Path):
-    """num_lidar_pts counts points that lie inside the box, a few centimetres of noise aside: boxes, sweeps, poses and
-    the LiDAR's mount agree."""
+    """num_lidar_pts counts points of the box's category that lie inside it, a few centimetres of noise aside: boxes,
+    sweeps with their labels, poses and the LiDAR's mount agree."""
     tables = {f.stem: json.loads(f.read_text()) for f in (root / "v1.0-synth").glob("*.json") if f.stem != "splits"}
     mount = next(c for c in tables["calibrated_sensor"] if not c["camera_intrinsic"])
     pose = {record["token"]: record for record in tables["ego_pose"]}
+    instances = {record["token"]: record["category_token"] for record in tables["instance"]}
+    categories = {record["token"]: record["index"] for record in tables["category"]}
     told, checked = 0, 0
     for data in tables["sample_data"]:
         if data["fileformat"] != "pcd":
@@ -142,7 +153,8 @@ def test_points_lie_in_their_boxes(root: Path):
                 )
                 width, length, height = box["size"]
                 half = torch.tensor([length, width, height], dtype=torch.float64) / 2
-                inside = (local.abs() < half + 0.1).all(-1).numpy() & (labels < 24)  # 24 and more: what does not move
+                own = labels == categories[instances[box["instance_token"]]]
+                inside = (local.abs() < half + 0.1).all(-1).numpy() & own
                 told += box["num_lidar_pts"]
                 checked += min(box["num_lidar_pts"], int(inside.sum()))
     assert told > 200
@@ -199,6 +211,14 @@ def test_pictures_are_where_the_tables_say(voxelizer: Voxelizer, drives: list[Dr
         ahead = (invert(frame.world_from_ego) @ photo.camera.world_from_cam.double())[:2, 2]
         angle = math.radians(yaw[channel.removeprefix("CAM_")])
         np.testing.assert_allclose(ahead, [math.cos(angle), math.sin(angle)], atol=1e-5)
+        # In annotations.json the extrinsic is the camera on its car, the ego's pose the car in the town.
+        mount = rotmat_from_quat(torch.tensor(entries[channel]["extrinsic"]["rotation"], dtype=torch.float64))
+        np.testing.assert_allclose(mount[:2, 2], [math.cos(angle), math.sin(angle)], atol=1e-5)
+        np.testing.assert_allclose(entries[channel]["extrinsic"]["translation"], MOUNTS[channel], atol=1e-5)
+        car = entries[channel]["ego_pose"]
+        np.testing.assert_allclose(car["translation"], first.world_from_ego[0, :3, 3], atol=1e-4)
+        back = rotmat_from_quat(torch.tensor(car["rotation"], dtype=torch.float64))
+        np.testing.assert_allclose(back, first.world_from_ego[0, :3, :3], atol=1e-5)
 
 
 def test_same_bytes_in_another_order(root: Path, voxelizer: Voxelizer, drives: list[Drive], tmp_path: Path):

@@ -40,6 +40,10 @@ def fill_disk(folder: Path, tell: Callable[[float, str], None], number: int) -> 
     raise OSError(errno.ENOSPC, "No space left on device", str(folder / f"{number}.txt"))
 
 
+def fill_disk_of_an_open_file(folder: Path, tell: Callable[[float, str], None], number: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def stumble(folder: Path, tell: Callable[[float, str], None], number: int) -> None:
     raise ZeroDivisionError(f"{folder} {number}")
 
@@ -131,3 +135,9 @@ def test_workers_hear_no_ctrl_c_even_while_they_start(tmp_path: Path) -> None:
 def test_no_workers(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="num_workers >= 1, got 0"):
         list(generate(jobs(), tmp_path, 0))
+
+
+def test_a_full_disk_is_named_where_only_its_file_knows(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as error:
+        list(generate(jobs(fill_disk_of_an_open_file), tmp_path, 1))
+    assert error.value.filename == str(tmp_path)

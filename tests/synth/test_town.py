@@ -343,6 +343,35 @@ def test_map_can_be_saved(town: Town, tmp_path):
         assert all(p.fields == {} for p in polygons if p.name.startswith(f"{junction.id}#"))
 
 
+def test_dividers_lie_between_the_lanes_they_divide(town: Town):
+    """Of lanes from the right, each is parted from the next on its left; of two directions, the leftmost lanes are."""
+    _, lines = town_polygons(town)
+    lanes, edges = town.roads.lanes, {edge.id: edge for edge in town.roads.edges}
+    checked = {"lane_divider": 0, "road_divider": 0}
+    for line in lines:
+        if line.layer == "lane_divider":
+            own = lanes[line.name]
+            driven = [lane for lane in edges[own.edge].lanes if lane.use in ("drive", "bike")]
+            other = driven[driven.index(own) + 1]
+        else:
+            (own, other) = (
+                [lane for lane in edges[name].lanes if lane.use in ("drive", "bike")][-1:]
+                for name in (line.name, str(edges[line.name].opposite))
+            )
+            if not other:
+                continue
+            own, other = own[0], other[0]
+        middle = shapely.LineString(line.points).interpolate(0.5, normalized=True)
+        to_own, to_other = (middle.distance(shapely.LineString(lane.centre)) for lane in (own, other))
+        assert to_own == pytest.approx(own.width / 2, abs=0.05)
+        apart = (
+            shapely.LineString(own.centre).interpolate(0.5, normalized=True).distance(shapely.LineString(other.centre))
+        )
+        assert to_other < apart
+        checked[line.layer] += 1
+    assert min(checked.values()) > 3
+
+
 def test_bad_kind_and_size():
     with pytest.raises(InputError, match="kind of town"):
         make_town(1, "village")

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from worldloom import __version__
 from worldloom.apps.batch.verbs import batch
+from worldloom.apps.termination import TERMINATED, Terminated
 from worldloom.errors import InputError, MissingExtra
 
 # Before torch is loaded: threads that spin at barriers cost tens of milliseconds a call on a machine that is shared.
@@ -586,6 +587,8 @@ def main() -> None:
         app()  # answers usage errors with 2 and Ctrl-C with 130 itself
     except (InputError, MissingExtra) as error:
         _fail(str(error), 2)
+    except Terminated:
+        sys.exit(TERMINATED)
     except OSError as error:  # no space left, a disk that went away
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
 

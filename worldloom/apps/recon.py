@@ -156,6 +156,11 @@ class TakenPhotos:
 
 
 def take_photos(images: Path, cameras: Path | None, options: ReconOptions) -> TakenPhotos:
+    """The photos of a folder or video that have cameras, or all, if there are no cameras at all.
+
+    Raises:
+        InputError: neither of the two, fewer than two photos, or cameras of other photos.
+    """
     if images.is_file() and images.suffix.lower() in VIDEOS:
         frames = load_video_set(images, options.num_frames, options.long_side)
         posed = None if cameras is None else load_cameras(cameras)
@@ -172,9 +177,9 @@ def take_photos(images: Path, cameras: Path | None, options: ReconOptions) -> Ta
                 f"expected cameras of the photos in {images}, but {len(found)} of {len(names)} photos "
                 f"(such as {names[0]}) has one; the cameras are called such as {posed.names[0]}"
             )
+        if without := sorted(set(names) - set(found.values())):
+            notes.append(f"{len(without)} photos have no camera and are left out, such as {without[0]}")
         names = sorted(found.values())
-    if len(names) < 2:
-        raise InputError(f"{images}: expected at least two photos, got {len(names)}")
     return _matched(load_photo_set(images, names, options.long_side), posed, images, notes)
 
 
@@ -183,7 +188,7 @@ def _matched(photos: PhotoSet, posed: PosedImages | None, images: Path, notes: S
     if len(photos.names) < 2:
         raise InputError(f"{images}: expected at least two photos, got {len(photos.names)}")
     if posed is None:
-        return TakenPhotos(photos, None, tuple(notes))
+        return TakenPhotos(photos, None, ())
     found = matched_photos(list(photos.names), posed.names)
     if len(found) < 2:
         raise InputError(

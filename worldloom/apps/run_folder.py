@@ -1,5 +1,6 @@
 """An output folder that is there whole or not at all, and a run that can be interrupted and resumed."""
 
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from worldloom import __version__
+from worldloom.apps.termination import Terminated
 from worldloom.errors import InputError
 
 REPORT = "report.json"
@@ -133,7 +135,11 @@ def open_run(out: Path, request: dict, *, force: bool = False, resume: bool = Fa
                 shutil.rmtree(work)
                 raise
             except BaseException as stop:
-                how = "interrupted" if isinstance(stop, KeyboardInterrupt) else "stopped by a fault"
+                how = {KeyboardInterrupt: "interrupted", Terminated: "terminated"}.get(type(stop), "stopped by a fault")
+                if isinstance(stop, OSError) and stop.errno == errno.ENOSPC:
+                    file = Path(stop.filename or work)
+                    if file.is_relative_to(work):
+                        stop.filename = str(out)  # which the user knows, unlike the hidden folder
                 if run.seconds:
                     console.print(f"{how}; finished stages are kept, go on with --resume", highlight=False)
                 else:

@@ -4,7 +4,9 @@ import json
 import math
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from rich import progress as bars
 from torch import Tensor
 
 from worldloom.apps.run_folder import REPORT, Run, open_run
+from worldloom.apps.termination import Terminated, terminable
 from worldloom.errors import InputError, require
 from worldloom.geometry import Panorama
 from worldloom.geometry.io.images import load_image, save_image
@@ -67,7 +70,7 @@ def make_worlds(
     for module in ("embreex", "shapely"):
         require(module, "synth", "making worlds")
     request = {"command": "synth", "kind": kind, "seed": seed, "num_worlds": num_worlds, "options": asdict(options)}
-    with open_run(out, request, force=force, resume=resume) as run:
+    with terminable(), open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
             names = [world_name(kind, s) for s in range(seed, seed + num_worlds)]
             jobs = [
@@ -79,7 +82,14 @@ def make_worlds(
                 with run.stage("preview") as todo:
                     if todo:
                         save_image(run.folder / "preview.png", _preview(run.folder, names))
-            run.report({"worlds": {name: _facts(run.folder / name) for name in names}})
+            facts = {name: _facts(run.folder / name) for name in names}
+            if few := [name for name in names if facts[name]["panoramas"] < options.num_panoramas]:
+                others = f" and {len(few) - 1} more worlds have too few" if len(few) > 1 else ""
+                run.warn(
+                    f"asked for {options.num_panoramas} panoramas of each world; "
+                    f"{few[0]} has places for {facts[few[0]]['panoramas']}{others}"
+                )
+            run.report({"worlds": facts})
     return SynthResult(out, json.loads((out / REPORT).read_text()))
 
 
@@ -128,6 +138,17 @@ def do_all(run: Run, jobs: Sequence[Job], num_workers: int, what: str) -> None:
                     run.console.print(f"  {now.job.name} is made, {ready} of {len(jobs)}", highlight=False)
 
 
+@contextmanager
+def collecting() -> Iterator[None]:
+    """For commands that add to a folder: say how to go on where one is stopped."""
+    with terminable():
+        try:
+            yield
+        except (KeyboardInterrupt, Terminated, OSError):
+            print("stopped; what is finished is kept, the same command goes on", file=sys.stderr)
+            raise
+
+
 def _unforeseen(steps: Iterator[Progress]) -> Iterator[Progress]:
     """The same; bad input that only a job finds was checked too late: no reason to throw the others' work away."""
     try:
@@ -138,7 +159,11 @@ def _unforeseen(steps: Iterator[Progress]) -> Iterator[Progress]:
 
 def _facts(folder: Path) -> dict:
     content = json.loads((folder / WORLD_FILE).read_text())
-    return {"things": len(content["things"]), "triangles": content["num_triangles"]}
+    return {
+        "things": len(content["things"]),
+        "triangles": content["num_triangles"],
+        "panoramas": len(content["panoramas"]),
+    }
 
 
 def _preview(folder: Path, names: Sequence[str], most: int = 20, height: int = 192) -> Float[Tensor, "3 h w"]:
@@ -195,7 +220,7 @@ def make_towns(
         require(module, "traffic", "making towns")
     specs = plan_scenes(seed, minutes, Sensors(lidar, picture_width))
     request = {"command": "synth", "kind": "town", "scenes": [asdict(spec) for spec in specs]}
-    with open_run(out, request, force=force, resume=resume) as run:
+    with terminable(), open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
             jobs = [Job(spec.name, write_scene, spec.done, {"spec": spec}) for spec in specs]
             do_all(run, jobs, workers, "scenes")

@@ -210,9 +210,9 @@ def make_clips(
     """Driving clips of the towns of seeds "first:end" below OUT; what is there already is not made again.
 
     Raises:
-        InputError: seeds or numbers that cannot be.
+        InputError: seeds or numbers that cannot be; see also `write_clips`.
     """
-    from worldloom.apps.synth import check_workers
+    from worldloom.apps.synth import check_workers, collecting
     from worldloom.synth.dataset.training_clips import write_clips
 
     first, colon, end = seeds.partition(":")
@@ -223,5 +223,6 @@ def make_clips(
         raise InputError(f"expected --seeds FIRST:END with FIRST before END, got {seeds!r}")
     workers = check_workers(num_workers)
     made = write_clips(towns, out, scenes, alternatives, log_seconds=log_seconds, num_workers=workers)
-    for number, path in enumerate(made):
-        print(f"{path.parent.name} is made, {number + 1} of {len(towns)}", file=sys.stderr)
+    with collecting():
+        for number, path in enumerate(made):
+            print(f"{path.parent.name} is made, {number + 1} of {len(towns)}", file=sys.stderr)

@@ -140,9 +140,9 @@ def make_panoramas(out: Path, *, split: str, num_worlds: int, each: int, height:
     """Panoramas of the first worlds of a split below OUT; what is there already is not made again.
 
     Raises:
-        InputError: an unknown split, or numbers that cannot be.
+        InputError: an unknown split, or numbers that cannot be; see also `write_panoramas`.
     """
-    from worldloom.apps.synth import check_workers
+    from worldloom.apps.synth import check_workers, collecting
     from worldloom.recon.data.panoramas import write_panoramas
     from worldloom.recon.data.splits import WORLD_SPLITS
 
@@ -152,5 +152,6 @@ def make_panoramas(out: Path, *, split: str, num_worlds: int, each: int, height:
     if not 1 <= num_worlds <= len(seeds):
         raise InputError(f"expected 1 to {len(seeds)} worlds of the split {split}, got {num_worlds}")
     made = write_panoramas(seeds[:num_worlds], out, each, height, check_workers(num_workers))
-    for number, path in enumerate(made):
-        print(f"{path.name} is made, {number + 1}", file=sys.stderr)
+    with collecting():
+        for number, path in enumerate(made):
+            print(f"{path.name} is made, {number + 1}", file=sys.stderr)

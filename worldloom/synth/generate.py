@@ -1,5 +1,6 @@
 """Many worlds on many processes: the same bytes for any number of workers, and nothing lost when one is killed."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -54,9 +55,11 @@ def generate(jobs: Sequence[Job], folder: Path, num_workers: int = 1) -> Iterato
         raise InputError(f"expected num_workers >= 1, got {num_workers}")
     remove_temporaries(folder)  # of a run that was killed
     waiting = [job for job in jobs if not (folder / job.done).exists()]
-    crew = [_Worker(folder) for _ in range(min(num_workers, len(waiting)))]
+    crew: list[_Worker] = []
     try:
         waiting.reverse()
+        for _ in range(min(num_workers, len(waiting))):
+            crew.append(_Worker(folder))
         for worker in crew:
             worker.give(waiting.pop())
         while busy := {worker.pipe: worker for worker in crew if worker.job is not None}:
@@ -79,13 +82,14 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.job: Job | None = None
+        self._folder = folder
         # The worker's temporary files are here: it is killed in the end, and cannot remove them itself.
         self._scratch = tempfile.TemporaryDirectory(prefix="worldloom_", ignore_cleanup_errors=True)
         self.process: BaseProcess = context.Process(
             target=_work, args=(theirs, folder, self._scratch.name), daemon=False
         )
-        # A worker hears no Ctrl-C, not even while it starts: the parent decides, and stops it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # A worker hears neither Ctrl-C nor SIGTERM, not even while it starts: the parent decides, and stops it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             self.process.start()
         finally:
@@ -110,6 +114,8 @@ class _Worker:
         if isinstance(answer, tuple):
             share, doing = answer
             return Progress(job, min(share, 0.999), doing)
+        if isinstance(answer, OSError) and answer.errno == errno.ENOSPC and not answer.filename:
+            answer.filename = str(self._folder)  # writing to an open file does not tell which one
         if answer is not None:
             raise answer
         self.job = None

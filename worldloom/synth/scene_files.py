@@ -131,6 +131,7 @@ def write_world(
         ],
         "stands": world.stands.tolist(),
         "towards_sun": world.sky.towards_sun,
+        "exposure": caster.world.exposure,
         "num_triangles": sum(len(part.faces) for thing in world.things for part in thing.parts),
     }
     with atomic_path(target / WORLD_FILE) as temporary:

@@ -88,13 +88,15 @@ def view(page: Any, frame: str = "#view iframe") -> np.ndarray:
     return np.asarray(picture.crop((width // 20, height // 2, width * 6 // 10, height * 19 // 20))).astype(float)
 
 
-def settled(page: Any, unlike: np.ndarray | None = None, frame: str = "#view iframe") -> np.ndarray:
-    """The view when it is not flat, stands still (splats fade in) and, if asked, is not what it was."""
+def settled(
+    page: Any, unlike: np.ndarray | None = None, frame: str = "#view iframe", share: float = 0.05
+) -> np.ndarray:
+    """The view when it is not flat, stands still (splats fade in) and, if asked, a share of it is not what it was."""
     now = view(page, frame)
     for _ in range(PATIENCE // 400):
         page.wait_for_timeout(300)
         before, now = now, view(page, frame)
-        changed = unlike is None or np.abs(now - unlike).mean() > 3
+        changed = unlike is None or (np.abs(now - unlike).max(-1) > 30).mean() > share
         if np.abs(now - before).mean() < 0.5 and changed and now.std() > 8:
             return now
     page.screenshot(path=SCREENSHOTS / "failed.png")
@@ -179,7 +181,7 @@ def test_a_screenshot_and_a_film_are_handed_over(visitor: Visitor, made: str, tm
     assert min(picture.shape[:2]) > 300
     assert picture.std() > 8
     downloads: list[Any] = []
-    page.on("download", downloads.append)
+    page.on("download", lambda download: downloads.append(download))
     panel.get_by_role("button", name="Record a film").click()
     panel.get_by_text("Recording. Walk!").wait_for()
     page.keyboard.down("a")
@@ -247,7 +249,7 @@ def test_a_clip_becomes_futures_side_by_side(visitor: Visitor, tmp_path: Path) -
     frame.focus()
     for _ in range(2):
         frame.press("ArrowRight")
-    settled(page, unlike=before, frame="#drive-view iframe")
+    settled(page, unlike=before, frame="#drive-view iframe", share=0.0005)  # the street stands, a far car moves
 
 
 def test_a_job_that_is_cancelled_leaves_nothing(visitor: Visitor, app: Served) -> None:

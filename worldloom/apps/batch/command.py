@@ -1,12 +1,8 @@
 """`worldloom batch plan`, `run` and `resume`: from options to files, a tally and an exit code."""
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -21,9 +17,10 @@ from worldloom.apps.batch.progress import Progress, duration
 from worldloom.apps.batch.shard import Kind
 from worldloom.apps.batch.store import Store, driving_alone, open_store
 from worldloom.apps.batch.sweep import load_values, sweep_from_json
+from worldloom.apps.termination import TERMINATED, Terminated, terminable
 from worldloom.errors import InputError
 
-DONE, FAILED, NOTHING_TO_DO, TERMINATED = 0, 1, 3, 143  # exit codes; bad input is 2, Ctrl-C 130
+DONE, FAILED, NOTHING_TO_DO = 0, 1, 3  # exit codes; bad input is 2, Ctrl-C 130, SIGTERM 143
 MAX_WORKERS = 4096
 SHOWN = 10  # scenarios that a dry run and a message name
 
@@ -57,10 +54,6 @@ class RunOptions:
             raise InputError(f"expected a --timeout above 0 s, got {self.timeout:g}")
         if not 1 <= self.chunk <= 100_000:
             raise InputError(f"expected a --chunk of 1 to 100000 scenarios, got {self.chunk}")
-
-
-class Terminated(BaseException):
-    """SIGTERM: stop as Ctrl-C does."""
 
 
 def plan_batch(out: Path, sweep: Path | None, options: dict[str, Any]) -> str:
@@ -120,7 +113,7 @@ def _make(batch: Batch, options: RunOptions, console: Console, kind: Kind | None
     progress = Progress(console, batch.count, options.limit)
     console.print(f"{batch.count} scenarios in {batch.store.address}", highlight=False, soft_wrap=True)
     try:
-        with _terminable(), batch.ledger.journal() as journal, progress.shown():
+        with terminable(), batch.ledger.journal() as journal, progress.shown():
             backend = open_backend(batch.store, kind, options)
             tally = drive(
                 batch.ledger, batch.tasks(), backend, journal, progress,
@@ -201,21 +194,3 @@ def _say(batch: Batch, tally: Tally, progress: Progress, console: Console) -> No
 
 def _some(count: int, limit: int | None) -> str:
     return f"{count if limit is None else min(count, limit)} scenarios"
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM raise, as Ctrl-C does; only the main thread can be told so."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -234,7 +234,7 @@ class Visit:
             pixels = pixels_of(drawn)
         file = io.BytesIO()
         Image.fromarray(np.asarray(pixels)).save(file, "PNG")
-        client.send_file_download("screenshot.png", file.getvalue())
+        client.send_file_download("screenshot.png", file.getvalue(), save_immediately=True)
 
     def _toggle_recording(self, client: Any) -> None:
         if client is None:
@@ -254,8 +254,8 @@ class Visit:
                 self._progress.visible = True
                 save_video(film, self._filmed(path.cameras), FPS)
                 save_camera_paths(way, [path])
-                client.send_file_download(film.name, film.read_bytes())
-                client.send_file_download(way.name, way.read_bytes())
+                client.send_file_download(film.name, film.read_bytes(), save_immediately=True)
+                client.send_file_download(way.name, way.read_bytes(), save_immediately=True)
             self._say(f"walk.mp4 has {len(path.cameras)} frames; walk_path.json is a path for worldloom scene --paths.")
         finally:
             self._progress.visible, self._record.disabled = False, False

@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from worldloom.errors import InputError
+from worldloom.errors import InputError, require
 from worldloom.geometry import directions
 from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.npz import load_npz, npz_keys, save_npz
 from worldloom.recon.data.recolour import recoloured
 from worldloom.recon.data.splits import kind_of_world
 from worldloom.synth.cast import Caster
+from worldloom.synth.collection import open_collection
 from worldloom.synth.generate import Job, generate
 from worldloom.synth.light.metering import metered_exposure
 from worldloom.synth.scene_files import make_world, world_name
@@ -73,11 +74,15 @@ def write_panoramas(
     What is there already is not made again; the bytes do not depend on the number of workers.
 
     Raises:
-        InputError: fewer than one panorama, or fewer than 16 rows.
+        InputError: fewer than one panorama, or fewer than 16 rows; or `out` cannot be written or holds panoramas of
+            another request.
+        MissingExtra: the ray caster is not installed.
     """
     if num_panoramas < 1 or not 16 <= height <= 2048:
         raise InputError(f"expected at least 1 panorama of 16 to 2048 rows, got {num_panoramas} of {height}")
-    out.mkdir(parents=True, exist_ok=True)
+    for module in ("embreex", "shapely"):
+        require(module, "synth", "making panoramas")
+    open_collection(out, {"command": "synth panoramas", "num_panoramas": num_panoramas, "height": height})
     jobs = [
         Job(panorama_file(seed), write_world_panoramas, panorama_file(seed),
             {"seed": seed, "num_panoramas": num_panoramas, "height": height})

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from worldloom.errors import InputError
+from worldloom.errors import InputError, require
 from worldloom.geometry.io.atomic import atomic_path
+from worldloom.synth.collection import open_collection
 from worldloom.synth.dataset.clips import DrivingClip, load_driving_clip, save_driving_clip
 from worldloom.synth.dataset.scenes import KEYFRAME_SECONDS, SCENE_SECONDS, TOWN_SIZE
 from worldloom.synth.dataset.town_drive import clip_of, drive_seed
@@ -84,14 +85,23 @@ def write_clips(
     as with all processes that Python spawns.
 
     Raises:
-        InputError: numbers that cannot be.
+        InputError: numbers that cannot be, or `out` cannot be written or holds clips of another request.
         MissingExtra: SUMO or the ray caster is not installed.
     """
     towns = [
         TownClips(seed, num_scenes, num_alternatives, float(seconds), float(town_size), float(log_seconds))
         for seed in seeds
     ]
-    out.mkdir(parents=True, exist_ok=True)
+    for module in ("embreex", "shapely", "sumo", "libsumo"):
+        require(module, "traffic", "making clips")
+    request = {
+        "num_scenes": num_scenes,
+        "num_alternatives": num_alternatives,
+        "seconds": float(seconds),
+        "town_size": float(town_size),
+        "log_seconds": float(log_seconds),
+    }
+    open_collection(out, {"command": "synth clips", **request})
     jobs = [Job(town.name, write_town_clips, town.done, {"town": town}) for town in towns]
     for progress in generate(jobs, out, num_workers):
         if progress.share == 1:

@@ -54,8 +54,8 @@ def _level(
     brightness = image[:3].mean(0)
     if step == 1:
         # A pixel as noisy as the first ones are would turn away from all neighbours when bright, and darken the whole.
-        brightness = _blurred(brightness)
-    deviation = 4 * _blurred(variance).clamp(min=0).sqrt() + 1e-4
+        brightness = _blurred(brightness, features.wraps)
+    deviation = 4 * _blurred(variance, features.wraps).clamp(min=0).sqrt() + 1e-4
     total_weight = torch.full_like(variance, 0.25)
     total = 0.25 * image
     gloss_weight = total_weight.clone()
@@ -88,14 +88,15 @@ def _level(
     return torch.cat([total[:3] / total_weight, total[3:] / gloss_weight]), total_variance / total_weight**2
 
 
-def _blurred(image: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    padded = torch.nn.functional.pad(image[None, None], (1, 1, 1, 1), mode="replicate")
+def _blurred(image: Float[Tensor, "h w"], wraps: bool) -> Float[Tensor, "h w"]:
+    wide = torch.nn.functional.pad(image[None, None], (1, 1, 0, 0), mode="circular" if wraps else "replicate")
+    padded = torch.nn.functional.pad(wide, (0, 0, 1, 1), mode="replicate")
     return torch.nn.functional.avg_pool2d(padded, 3, 1)[0, 0]
 
 
 def spread_of(brightness: Float[Tensor, "h w"], features: Features) -> Float[Tensor, "h w"]:
     """Variance of light as its neighbours show it, of which only those that are lit surfaces count."""
     known = features.found.float()
-    share = _blurred(known).clamp(min=1e-6)
-    mean = _blurred(brightness * known) / share
-    return (_blurred(brightness**2 * known) / share - mean**2).clamp(min=0)
+    share = _blurred(known, features.wraps).clamp(min=1e-6)
+    mean = _blurred(brightness * known, features.wraps) / share
+    return (_blurred(brightness**2 * known, features.wraps) / share - mean**2).clamp(min=0)

@@ -482,8 +482,10 @@ def _rows(
     step: float | int,
     make: Callable[[int, bool], Thing],
     reach: float | int,
+    *,
+    tilted: bool,
 ) -> None:
-    """Things in parallel rows."""
+    """Things in parallel rows; tilted ones lie along the slope, others stand upright."""
     turn = random.uniform(-math.pi, math.pi)
     c, s = math.cos(turn), math.sin(turn)
     for row in np.arange(-reach + spacing / 2, reach, spacing).tolist():
@@ -497,13 +499,13 @@ def _rows(
                     y,
                     turn,
                     min(0.6, 0.3 * spacing),
-                    tilted=step > 3 and spacing < 3.5,
+                    tilted=tilted,
                 )
 
 
 def _vineyard(site: Site, random: Random, seed: int, dry: Dry) -> None:
     cache = [make_vine_row(seed + k, 6.0) for k in range(4)]
-    _rows(site, random, dry, 2.4, 6.0, lambda n, _: cache[n % 4], 38.0)
+    _rows(site, random, dry, 2.4, 6.0, lambda n, _: cache[n % 4], 38.0, tilted=True)
     _scatter(site, random, 160, 62, 420, _trees(("cypress", "round", "oak"), 6, 13), 1.5, dry, 11.0)
 
 
@@ -519,6 +521,7 @@ def _orchard(site: Site, random: Random, seed: int, dry: Dry) -> None:
         random.uniform(4, 5.5),
         lambda n, full: (trees if full else far)[n % 6],
         75.0,
+        tilted=False,
     )
     _scatter(site, random, 120, 95, 420, _trees(("poplar", "round", "oak"), 7, 13), 1.5, dry, 11.0)
 

@@ -15,6 +15,7 @@ from worldloom.synth.towns.street_shapes import beside, lane_area, line_length, 
 
 Points = Float64[np.ndarray, "_ 2"]
 
+STOP_DEPTH = 1.0  # metres of lane before its end that drivers who wait leave free
 _LINE = 0.16  # metres wide
 _ARROWS = {  # outlines about (0, 0), pointing along +x, counter-clockwise
     "s": ((-2.0, -0.09), (0.6, -0.09), (0.6, -0.35), (2.0, 0.0), (0.6, 0.35), (0.6, 0.09), (-2.0, 0.09)),
@@ -70,7 +71,7 @@ def paint_lanes(roads: RoadMap, low: BaseGeometry, style: PaintStyle) -> list[Pa
 
 def stop_line_of(lane: Lane) -> Points:
     """The two ends of the line at which drivers on this lane wait, from its left to its right."""
-    (middle,), (direction,) = stations(lane.centre, np.array([max(line_length(lane.centre) - 1.0, 0.0)]))
+    (middle,), (direction,) = stations(lane.centre, np.array([max(line_length(lane.centre) - STOP_DEPTH, 0.0)]))
     left = np.array([-direction[1], direction[0]])
     return np.stack([middle + left * lane.width / 2, middle - left * lane.width / 2])
 

@@ -20,11 +20,10 @@ from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.nuscenes_map import MapLine, MapPolygon, mask_points, save_map_expansion, save_map_mask
 from worldloom.geometry.io.nuscenes_tables import nuscenes_token
 from worldloom.synth.towns.ground import DRIVEABLE, Ground
+from worldloom.synth.towns.lane_paint import STOP_DEPTH
 from worldloom.synth.towns.roads import Connection, RoadMap
 from worldloom.synth.towns.street_shapes import beside, lane_area, polygons_of
 from worldloom.synth.towns.town import Town
-
-_STOP_DEPTH = 1.0  # metres of lane before its end that count as stop line
 
 
 def location_of(town_seed: int) -> str:
@@ -147,7 +146,7 @@ def _stop_line(roads: RoadMap, lane_id: str, ways: list[Connection]) -> list[Map
     signal = control.startswith("traffic_light")
     kind = "TRAFFIC_LIGHT" if signal else "STOP_SIGN" if any(way.stops for way in ways) else "YIELD"
     line = shapely.LineString(lane.centre)
-    depth = min(_STOP_DEPTH, line.length / 2)
+    depth = min(STOP_DEPTH, line.length / 2)
     end = substring(line, line.length - depth, line.length)
     outline = np.asarray(end.buffer(lane.width / 2, cap_style="flat").exterior.coords)[:-1]
     return [MapPolygon("stop_line", lane_id, outline, fields={"stop_line_type": kind})]

@@ -43,10 +43,10 @@ from worldloom.synth.traffic.footprints import gap, overlap, time_to_collision
 from worldloom.synth.traffic.lane_paths import LanePaths
 from worldloom.synth.traffic.live_traffic import LiveTraffic, Moment
 from worldloom.synth.traffic.motion import Box
+from worldloom.synth.traffic.risk import SIGHT
 from worldloom.synth.traffic.sumo import STEP, SumoError
 from worldloom.synth.traffic.way import Way
 
-_SIGHT = 60.0  # metres within which gaps and times to collision are computed
 _ROUTE_AHEAD = 2000.0  # metres of the planned route along which progress is measured
 _TRAILING = 25.0  # metres from the front of what pulls to the middle of its trailer, at most
 _MAX_MARKS = 12  # moments kept as sleeping processes; others are reached by repeating the actions
@@ -316,7 +316,7 @@ class Simulator:
             -1, 2
         )
         mine = torch.tensor([ego_footprint(ego)], dtype=torch.float64)
-        close = (others[:, :2] - mine[:, :2]).norm(dim=-1) < _SIGHT
+        close = (others[:, :2] - mine[:, :2]).norm(dim=-1) < SIGHT
         if not close.any():
             return (), "", math.inf, math.inf
         others, velocity = others[close], velocity[close]

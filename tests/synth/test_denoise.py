@@ -1,0 +1,82 @@
+"""Smoothing of light along surfaces: around the panorama's seam, and by no more than the noise."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from worldloom.geometry import directions
+from worldloom.synth.light.denoise import Features, _level, denoised, spread_of
+
+
+def inside_a_sphere(height: int = 16) -> Features:
+    """What a panorama sees from the middle of a ball."""
+    towards = directions(height).float().permute(2, 0, 1)
+    size = (height, 2 * height)
+    return Features(-towards, 3 * towards, torch.ones(size, dtype=torch.bool), torch.ones(size), wraps=True)
+
+
+def facing_a_wall(height: int = 24, width: int = 32) -> Features:
+    y, x = torch.meshgrid(torch.arange(height) * 0.1, torch.arange(width) * 0.1, indexing="ij")
+    position = torch.stack([torch.full_like(x, 2.0), x, y])
+    normal = torch.tensor([-1.0, 0, 0])[:, None, None].expand(3, height, width)
+    size = (height, width)
+    return Features(normal, position, torch.ones(size, dtype=torch.bool), torch.ones(size), wraps=False)
+
+
+def turned(values: torch.Tensor) -> torch.Tensor:
+    """By half a turn of the panorama."""
+    return values.roll(values.shape[-1] // 2, -1)
+
+
+def test_a_panorama_has_no_seam() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = inside_a_sphere()
+    found = torch.rand(16, 32, generator=generator) > 0.2
+    features = replace(features, found=found, roughness=torch.rand(16, 32, generator=generator))
+    diffuse, gloss, noise = (torch.rand(n, 16, 32, generator=generator) for n in (3, 3, 1))
+    half = replace(
+        features,
+        normal=turned(features.normal),
+        position=turned(features.position),
+        found=turned(found),
+        roughness=turned(features.roughness),
+    )
+    one = denoised(diffuse, gloss, noise[0], features)
+    other = denoised(turned(diffuse), turned(gloss), turned(noise[0]), half)
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(turned(a), b, atol=1e-5, rtol=0)
+    assert (one[0] - diffuse).abs().mean() > 0.05
+    spread = spread_of(diffuse.mean(0), features)
+    torch.testing.assert_close(turned(spread), spread_of(turned(diffuse.mean(0)), half), atol=1e-6, rtol=0)
+
+
+def test_the_edges_of_a_camera_are_no_neighbours() -> None:
+    features = facing_a_wall()
+    light = torch.zeros(3, 24, 32)
+    light[:, :, :1] = 1.0
+    diffuse, _ = denoised(light, light, torch.full((24, 32), 1e3), features, levels=1)
+    assert diffuse[0, :, 1].min() > 0.1
+    assert diffuse[0, :, -1].max() == 0
+
+
+@pytest.mark.parametrize(("variance", "kept"), [(1e-8, True), (1e4, False)])
+def test_what_noise_cannot_explain_is_kept(variance: float, kept: bool) -> None:
+    features = facing_a_wall()
+    light = torch.zeros(3, 24, 32)
+    light[:, :, 16:] = 1.0
+    # The first level compares light that is blurred, so that the step is soft there; further ones see it whole.
+    smooth, _ = denoised(light, light, torch.full((24, 32), variance), features)
+    across = float(smooth[0, 12, 19] - smooth[0, 12, 12])
+    assert (across > 0.999) if kept else (across < 0.6)
+
+
+def test_a_level_lowers_the_variance_as_a_mean_does() -> None:
+    """Weights 1/4, 1/8 and 1/16 of even neighbours add up to 1, their squares to 9/64."""
+    image, variance = torch.full((6, 24, 32), 0.5), torch.full((24, 32), 0.2)
+    for step in (1, 2):
+        again, less = _level(image, variance, facing_a_wall(), torch.ones(1, 24, 32), step)
+        torch.testing.assert_close(again, image)
+        inner = less[step:-step, step:-step]
+        torch.testing.assert_close(inner, torch.full_like(inner, 0.2 * 9 / 64), rtol=1e-4, atol=0)
+        assert less[0, 0] > 0.2 * 9 / 64  # fewer neighbours
