@@ -1,11 +1,8 @@
 """Make the README's pictures: `python docs/make_images.py`, or some: `python docs/make_images.py worlds town`.
 
-Parts are samples, films, worlds, town, statistics, cost and page; the page needs a chromium on the PATH, and cost the
-published benchmark of the driving half.
+Parts are samples, films, worlds, town, statistics and page; the page needs a chromium on the PATH.
 """
 
-import json
-import re
 import shutil
 import socket
 import sys
@@ -13,7 +10,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import torch
 from PIL import Image
 
@@ -40,7 +36,6 @@ from worldloom.synth.voxels.occupancy_statistics import GENUINE_LABEL, statistic
 IMAGES = Path(__file__).parent / "images"
 _PAST, _AHEAD, _PANEL = 5, 12, 400  # frames, frames, pixels
 _TAG = (0.1, 0.12, 0.15)
-_AXES = {"horizon": "frames to come", "futures": "futures of 16 frames", "grid": "voxels on a side"}
 _LOOKED_AT = 2  # test towns that were looked at while the planner was built
 BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --no-sandbox"
 
@@ -48,7 +43,7 @@ BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --
 def main(parts: list[str]) -> None:
     """Make the named parts, or all."""
     makers = {"samples": _samples, "films": _films, "worlds": _worlds, "town": _town, "statistics": _statistics}
-    makers |= {"cost": _cost, "page": _page}
+    makers["page"] = _page
     IMAGES.mkdir(exist_ok=True)
     for part in parts or makers:
         with tempfile.TemporaryDirectory() as folder:
@@ -117,20 +112,6 @@ def _town(folder: Path) -> None:
 def _statistics(_: Path) -> None:
     """Figures of towns' labels as bars, beside those of a genuine label."""
     statistics_picture(GENUINE_LABEL, town_statistics()).save(IMAGES / "statistics.png", optimize=True)
-
-
-def _cost(_: Path) -> None:
-    """How the CPU time of a forecast grows, as the published benchmark has it."""
-    rows = json.loads((IMAGES.parents[1] / "benchmarks/results/occupancy.json").read_text())["rows"]
-    grown = {row["metric"].removeprefix("cost_by_"): row for row in rows if row["metric"].startswith("cost_by_")}
-    figure, panels = plt.subplots(1, len(grown), figsize=(11, 3), layout="constrained")
-    for panel, (what, row) in zip(panels, grown.items(), strict=True):
-        seconds = {**row["baseline"], row["note"].partition(";")[0]: row["value"]}  # the largest is in the note
-        sizes = [float(re.findall(r"[0-9]+", name)[0]) for name in seconds]
-        panel.plot(sizes, list(seconds.values()), "o-")
-        panel.set(xlim=(0, None), ylim=(0, None), xticks=sizes, xlabel=_AXES[what], ylabel="s of CPU")
-        panel.grid(alpha=0.3)
-    figure.savefig(IMAGES / "cost.png", dpi=110)
 
 
 def _shrink(source: Path, name: str, width: int) -> None:

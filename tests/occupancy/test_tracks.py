@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
-import pytest
 import torch
 
 from tests.occupancy.moving_world import CAR, PEDESTRIAN, straight_street
 from worldloom.geometry import FREE
 from worldloom.geometry.rigid import yaw_from_rotmat
-from worldloom.occupancy.tracks import box_heading, find_tracks
+from worldloom.occupancy.tracks import find_tracks
 
 
 def test_a_car_is_followed_through_the_world() -> None:
@@ -43,27 +41,6 @@ def test_a_queue_keeps_its_order() -> None:
     assert len(whole) >= 3
     for track in whole:
         assert (track.world_from_object[:, 0, 3].diff() - 7.0).abs().max() < 0.4
-
-
-def test_parked_cars_in_a_row_are_one_each() -> None:
-    """Bumper to bumper, one voxel between: together they are longer than any car."""
-    tracks = find_tracks(straight_street(3, ego_speed=4.0, users=tuple((CAR, x, 4.0, 0.0) for x in (-5.0, 0.0, 5.0))))
-    assert len(tracks) == 3
-    for track in tracks:
-        assert float(track.points[:, 0].max() - track.points[:, 0].min()) < 5.0
-
-
-@pytest.mark.parametrize("degrees", [-80, -37, 0, 12, 45, 90])
-def test_a_corner_in_sight_tells_the_heading(degrees: int) -> None:
-    """Voxels of one long and one short side, as of a parked car: the axis of most spread is its diagonal."""
-    along, aside = np.arange(-2.2, 2.3, 0.1), np.arange(-0.9, 1.0, 0.1)
-    sides = np.concatenate([np.stack([along, 0 * along - 0.9], 1), np.stack([0 * aside + 2.2, aside], 1)])
-    yaw = np.deg2rad(degrees)
-    turned = sides @ np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
-    middles = np.unique(np.floor(turned / 0.4), axis=0) * 0.4 + 0.2
-    error = np.rad2deg(box_heading(middles)) - degrees
-    assert abs((error + 90) % 180 - 90) < 6
-    assert -np.pi / 2 < box_heading(middles) <= np.pi / 2
 
 
 def test_what_is_not_observed_is_not_found() -> None:

@@ -1,14 +1,34 @@
 """Traffic in the plane: units of motion, who influences whom, what is given and what is drawn."""
 
+import math
+
 import pytest
 import torch
 
-from tests.occupancy.scenes_in_the_plane import random_batch, walking
-from worldloom.occupancy.motions import poses_from_motions
-from worldloom.occupancy.traffic import TrafficConfig, TrafficNet
+from worldloom.occupancy.scene_state import HISTORY, PICTURE
+from worldloom.occupancy.traffic import (
+    TrafficBatch,
+    TrafficConfig,
+    TrafficNet,
+    expected_motions,
+    motions_from_poses,
+    poses_from_motions,
+)
 from worldloom.occupancy.traffic_sampler import draw_motions
 
 TINY = TrafficConfig(width=64, blocks=2, max_users=4, future=4, map_width=16)
+
+
+def random_batch(b: int = 2, m: int = 4, seed: int = 0) -> TrafficBatch:
+    dice = torch.Generator().manual_seed(seed)
+    return TrafficBatch(
+        torch.full((b, m), 4, dtype=torch.uint8),
+        torch.rand(b, m, 3, generator=dice) * 4,
+        torch.zeros(b, m, 2),
+        torch.randn(b, m, HISTORY, 3, generator=dice) * torch.tensor([10, 10, 0.5]),
+        torch.ones(b, m, HISTORY, dtype=torch.bool),
+        torch.randint(0, 7, (b, PICTURE, PICTURE), generator=dice, dtype=torch.uint8),
+    )
 
 
 def awake(net: TrafficNet) -> TrafficNet:
@@ -18,6 +38,26 @@ def awake(net: TrafficNet) -> TrafficNet:
         if not bool(parameter.any()):
             torch.nn.init.normal_(parameter, std=0.05)
     return net.eval()
+
+
+def test_motions_and_poses_are_inverse() -> None:
+    dice = torch.Generator().manual_seed(3)
+    origin = torch.randn(5, 1, 3, generator=dice)
+    poses = origin + torch.randn(5, 6, 3, generator=dice) * torch.tensor([5, 5, 0.8])
+    again = poses_from_motions(motions_from_poses(poses, origin, 1), origin)
+    assert torch.allclose(again, poses, atol=1e-4)
+
+
+def test_a_motion_is_the_mean_velocity_in_the_users_own_frame() -> None:
+    origin = torch.tensor([[3.0, 1.0, math.pi / 2]])
+    poses = torch.tensor([[3.0, 6.0, math.pi / 2], [3.0, 11.0, math.pi / 2 + 0.25]])  # 10 m/s along its own x
+    assert torch.allclose(motions_from_poses(poses, origin, 1), torch.tensor([[2.0, 0, 0], [2.0, 0, 0.5]]), atol=1e-5)
+
+
+def test_turns_take_the_short_way() -> None:
+    origin = torch.tensor([[0.0, 0, math.pi - 0.05]])
+    turn = motions_from_poses(torch.tensor([[0.0, 0, -math.pi + 0.05]]), origin, 1)[0, 2]
+    assert turn == pytest.approx(0.2, abs=1e-5)  # a tenth of a radian in units of half a one
 
 
 @torch.no_grad()
@@ -85,6 +125,25 @@ def test_modes_say_what_they_need() -> None:
         draw_motions(net, batch, mode="inverse")
     with pytest.raises(ValueError, match="expected mode forward, policy"):
         draw_motions(net, batch, mode="dream")
+
+
+def walking(speed: float) -> TrafficBatch:
+    """The ego stands; one user comes from behind a corner at an angle of 90 degrees; another is there only now."""
+    batch = random_batch(1, 3)
+    history = torch.zeros(1, 3, HISTORY, 3)
+    history[0, 1, :, 1] = 4.0 + 0.5 * speed * torch.arange(1 - HISTORY, 1)
+    history[0, 1, :, 2] = math.pi / 2
+    history[0, 2] = 9.0
+    present = torch.ones(1, 3, HISTORY, dtype=torch.bool)
+    present[0, 2, :-1] = False
+    return batch._replace(history=history, present=present)
+
+
+def test_everybody_is_expected_to_go_on_as_before() -> None:
+    mean, spread = expected_motions(walking(2.5))
+    assert torch.allclose(mean[0, :, 0], torch.tensor([[0.0, 0, 0], [0.5, 0, 0], [0, 0, 0]]), atol=1e-6)
+    assert torch.allclose(spread[0, 0, 0], torch.tensor([0.1, 0.1, 0.1]))
+    assert torch.allclose(spread[0, 1, 0], torch.tensor([0.25, 0.25, 0.35]))
 
 
 def test_a_net_that_has_learned_nothing_lets_everybody_go_on() -> None:

@@ -227,11 +227,7 @@ def drive(
     num_futures: Annotated[int, typer.Option(help="Futures to draw.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the futures.")] = 0,
     mode: Annotated[
-        str,
-        typer.Option(
-            help="forward (along --path); policy, joint or video (the model drives); inverse: no future, but the path "
-            "that CLIP's frames tell."
-        ),
+        str, typer.Option(help="forward (along --path), policy, joint or video (the model drives).")
     ] = "forward",
     steps: Annotated[int, typer.Option(help="Calls of the network for four seconds.")] = 2,
     guidance: Annotated[float, typer.Option(help="How strongly the path steers the others; 1 is as learned.")] = 1.0,
@@ -411,8 +407,7 @@ class Trainable(StrEnum):
     tokenizer = "tokenizer"
     prior = "prior"
     worldmodel = "worldmodel"
-    occsora = "occsora"
-    occworld = "occworld"
+    occsora_tokenizer = "occsora-tokenizer"
     depth = "depth"
 
 
@@ -442,12 +437,12 @@ def train(
         return
     if rows is not None or start is not None:
         raise InputError(f"--rows and --start are for depth, got them for {part.value}")
-    if part in (Trainable.occsora, Trainable.occworld):
+    if part is Trainable.occsora_tokenizer:
         if preset != "small":
             raise InputError(f"--preset small is the only one of {part.value}, got {preset}")
-        from worldloom.apps.train_baseline import train_peer
+        from worldloom.apps.train_baseline import train_occsora
 
-        typer.echo(f"{train_peer(part.value, data, out, validation, steps)} is ready, to be compared with")
+        typer.echo(f"{train_occsora(data, out, validation, steps)} is ready, to be compared with")
         return
     from worldloom.apps.train import train_part
 

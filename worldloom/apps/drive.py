@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from worldloom.apps.inverse_drive import read_path
 from worldloom.apps.run_folder import REPORT, open_run
 from worldloom.errors import InputError
 from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, EgoPath, Occupancy, resample_path
@@ -39,7 +38,6 @@ PICTURES_PER_FRAME = 4  # of the perspective film: 8 in a second, where frames c
 MAX_SPEED = 60.0  # m/s
 COPY_WARP = "copy-warp"
 MODES = ("forward", "policy", "joint", "video")
-INVERSE = "inverse"  # no future: the path is told from the frames that are there
 MAX_FUTURES = 64
 RISK = "risk.json"
 FOLLOWED = "followed.json"
@@ -113,13 +111,11 @@ def make_drive(
         model: weights of the world model, a name or a folder; COPY_WARP keeps the static world in place and lets
             nobody move. The embedded weights if not given, or COPY_WARP where there are none.
         num_futures, seed, mode, steps, guidance: of `WorldModel.generate`; a mode that draws the ego's path takes no
-            notice of `path`. In mode INVERSE nothing is drawn: the path is told from the clip's frames (`read_path`).
+            notice of `path`.
     Raises:
         InputError: before anything is made.
     """
     clip, others = _scene_of(clip, scene)
-    if mode == INVERSE:
-        return DriveResult(*read_path(clip, *_loaded(clip), _fingerprint(clip), out, force=force, resume=resume))
     job = _check(clip, path, speed, num_past, horizon)
     asked = _Asked(model or best_model(), num_futures, seed, mode, steps, float(guidance))
     _check_asked(asked)
@@ -214,11 +210,18 @@ def _check(clip: Path, path: str | EgoPath, speed: float, num_past: int, horizon
         raise InputError(f"expected a speed of 0 to {MAX_SPEED:g} m/s, got {speed}")
     if isinstance(path, str) and path not in NAMED and not _exists(path):
         raise InputError(f"expected a path {', '.join(NAMED)} or a file of ego poses, got {path!r}")
-    occupancy, poses_known = _loaded(clip)
+    occupancy = load_occ3d_scene(clip, mask="lidar")  # observed: somebody looked, with whatever sensor
+    if occupancy.grid != OCC3D_GRID or occupancy.classes != OCC3D_CLASSES:
+        raise InputError(
+            f"{clip}: expected the grid and classes of Occ3D, {OCC3D_GRID.shape} voxels of {OCC3D_GRID.voxel_size} m "
+            f"from {OCC3D_GRID.origin} in {len(OCC3D_CLASSES)} classes, got {occupancy.grid.shape} of "
+            f"{occupancy.grid.voxel_size} m from {occupancy.grid.origin} in {len(occupancy.classes)} classes"
+        )
     if len(occupancy) == 1:
         num_past = 1
     if num_past > len(occupancy):
         raise InputError(f"{clip}: expected at most {len(occupancy)} past frames, which is all it has, got {num_past}")
+    poses_known = clip.is_file() or len(occupancy) == 1 or _has_annotations(clip)
     past, rest = occupancy[:num_past], occupancy[num_past : num_past + horizon]
     if not poses_known:
         past = past[-1:]
@@ -237,18 +240,6 @@ def _check(clip: Path, path: str | EgoPath, speed: float, num_past: int, horizon
     else:
         future = lay_path(load_ego_path(path, past.dt), past, horizon)
     return _Job(past, rest if poses_known and len(rest) else None, future, poses_known)
-
-
-def _loaded(clip: Path) -> tuple[Occupancy, bool]:
-    """The clip, and whether its poses are known."""
-    occupancy = load_occ3d_scene(clip, mask="lidar")  # observed: somebody looked, with whatever sensor
-    if occupancy.grid != OCC3D_GRID or occupancy.classes != OCC3D_CLASSES:
-        raise InputError(
-            f"{clip}: expected the grid and classes of Occ3D, {OCC3D_GRID.shape} voxels of {OCC3D_GRID.voxel_size} m "
-            f"from {OCC3D_GRID.origin} in {len(OCC3D_CLASSES)} classes, got {occupancy.grid.shape} of "
-            f"{occupancy.grid.voxel_size} m from {occupancy.grid.origin} in {len(occupancy.classes)} classes"
-        )
-    return occupancy, clip.is_file() or len(occupancy) == 1 or _has_annotations(clip)
 
 
 def _from_present(path: EgoPath, past: Occupancy, horizon: int) -> FuturePath:
@@ -273,7 +264,7 @@ def _check_asked(asked: _Asked) -> None:
     if not 1 <= asked.num_futures <= MAX_FUTURES:
         raise InputError(f"expected 1 to {MAX_FUTURES} futures, got {asked.num_futures}")
     if asked.mode not in MODES:
-        raise InputError(f"expected a mode {', '.join((*MODES, INVERSE))}, got {asked.mode!r}")
+        raise InputError(f"expected a mode {', '.join(MODES)}, got {asked.mode!r}")
     if not 1 <= asked.steps <= 64:
         raise InputError(f"expected 1 to 64 steps, got {asked.steps}")
     if not 0 <= asked.guidance <= 20:

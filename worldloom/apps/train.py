@@ -50,15 +50,15 @@ PRESETS = {
         StaticTraining(Schedule(3600, learning_rate=8e-4, check_every=500, ema=0.998), crops=1),
         CodePriorConfig(),
         PriorTraining(Schedule(2000, learning_rate=2e-3, check_every=500, ema=0.995)),
-        TrafficConfig(width=128, blocks=3, max_users=24, map_width=64, context_layers=3),
-        TrafficTraining(Schedule(3600, learning_rate=1e-3, cool_down=0.5, check_every=300, ema=0.998)),
+        TrafficConfig(width=128, blocks=4, max_users=24, map_width=64),
+        TrafficTraining(Schedule(2400, learning_rate=1e-3, check_every=500, ema=0.998)),
     ),
     "base": Preset(
         StaticTokenizerConfig((128, 256, 512, 768), encoder_blocks=2, decoder_blocks=3),
         StaticTraining(Schedule(200000, learning_rate=3e-4, check_every=5000, warm_up=2000, ema=0.9999), crops=4),
         CodePriorConfig(width=256, layers=6),
         PriorTraining(Schedule(50000, check_every=5000, warm_up=1000, ema=0.9999), crops=16),
-        TrafficConfig(512, 10, 64, map_width=256, context_layers=8),
+        TrafficConfig(512, 12, 64, map_width=256),
         TrafficTraining(Schedule(300000, learning_rate=3e-4, check_every=5000, warm_up=2000, ema=0.9999), batch=32),
     ),
 }

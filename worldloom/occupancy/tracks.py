@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -22,15 +22,12 @@ from torch import Tensor
 from worldloom.geometry.occupancy import MOVERS, Occupancy
 from worldloom.geometry.rigid import apply, compose, rotz
 
-NARROW = (2, 6, 7)  # bicycle, motorcycle, pedestrian: their voxels must touch
+_SMALL = (2, 6, 7)  # bicycle, motorcycle, pedestrian: their voxels must touch
 _GAP = 3.01  # voxels; of larger users only parts may be in sight
 _TOP_SPEED = {2: 12.0, 6: 30.0, 7: 4.0}  # m/s; 40 for the rest
 _STILL = 0.5  # m; a shorter way between two frames gives no heading
 _SAME_PLACE = 0.45  # m; a piece this near to where it was has not moved, if its shape fits
-_LENGTHS = {3: 20.0, 4: 7.5, 5: 14.0, 9: 20.0, 10: 16.0}  # m; no bus, car, … is longer, voxels and slant included
-_DIRECTIONS = np.stack([np.cos(np.arange(12) * np.pi / 12), np.sin(np.arange(12) * np.pi / 12)])
 _STANDS = (0.2, 0.31)  # m; mean and nearly largest distance of a piece that lies on the shape without being moved
-_NEAREST = 0.1  # m from a side; nearer is not better
 _FIT = 0.35  # m; a mean distance of points beyond this is no fit: nearly a voxel
 
 
@@ -97,11 +94,11 @@ class _Growing:
     frames: list[int] = field(init=False)
     poses: list[Float64[np.ndarray, " 4"]] = field(init=False)
     shape: Float64[np.ndarray, "n 3"] = field(init=False)  # in the object's frame
-    drove: bool = False  # its heading is that of its way
+    seen: dict[tuple[int, int, int], int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.label, self.frames = self.piece.label, [self.first]
-        self.poses = [np.append(self.piece.middle, box_heading(self.piece.points[:, :2]))]
+        self.poses = [np.append(self.piece.middle, _long_axis(self.piece.points))]
         self.shape = _into(self.poses[0], self.piece.points)
 
     def predicted(self, frame: int) -> Float64[np.ndarray, " 4"]:
@@ -122,7 +119,6 @@ class _Growing:
             if len(self.poses) == 1 or abs(turn) > math.pi / 2:  # the long axis has no front: now it is known
                 self._turn(turn)
             pose = np.append(pose[:3], heading)
-            self.drove = True
         self.frames.append(frame)
         self.poses.append(pose)
         if len(self.shape) < 4000:
@@ -136,8 +132,6 @@ class _Growing:
             pose[3] = _wrap(pose[3] + angle)
 
     def finished(self, num_frames: int) -> Track:
-        if not self.drove:  # all that was seen of its sides tells more than the first sight
-            self._turn(box_heading(self.shape[:, :2]))
         poses = np.stack(self.poses)
         world_from_object = torch.eye(4, dtype=torch.float64).repeat(num_frames, 1, 1)
         yaw, xyz = torch.from_numpy(poses[:, 3]), torch.from_numpy(poses[:, :3])
@@ -155,46 +149,15 @@ def _pieces(clip: Occupancy, frame: int, classes: Sequence[int]) -> list[_Piece]
         if not mask.any():
             continue
         cells = np.argwhere(mask)
-        number = _clusters(cells, clip.grid.voxel_size, label)
+        pairs = KDTree(cells).query_pairs(1.01 if label in _SMALL else _GAP, p=np.inf, output_type="ndarray")
+        links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (len(cells), len(cells)))
+        count, number = connected_components(links, directed=False)
         centres = torch.from_numpy((cells + 0.5) * clip.grid.voxel_size + np.array(clip.grid.origin))
         world = apply(clip.world_from_ego[frame].double(), centres).numpy()
-        for k in range(number.max() + 1):
+        for k in range(count):
             points = world[number == k]
             pieces.append(_Piece(label, points, (points.min(0) + points.max(0)) / 2))
     return pieces
-
-
-def _clusters(cells: Int64[np.ndarray, "n 3"], voxel_size: float, label: int) -> Int64[np.ndarray, " n"]:
-    """Which piece each cell belongs to: cells that touch, and of larger users what is near, nearest first.
-
-    Parts are not joined to what no vehicle of the class is as long as: cars in a queue stay several.
-    """
-    touching, number = _connected(cells, 1.01)
-    if label in NARROW or touching == 1:
-        return number
-    first, second = KDTree(cells).query_pairs(_GAP, p=np.inf, output_type="ndarray").T
-    between = number[first] != number[second]
-    first, second = first[between], second[between]
-    gaps = np.linalg.norm((cells[first] - cells[second]).astype(float), axis=1)
-    shadow = cells[:, :2] @ _DIRECTIONS * voxel_size  # n 12
-    low, high = (np.stack([f(shadow[number == k], 0) for k in range(touching)]) for f in (np.min, np.max))
-    root = np.arange(touching)
-    for pair in np.argsort(gaps, kind="stable"):
-        a, b = root[number[first[pair]]], root[number[second[pair]]]
-        if a == b:
-            continue
-        lowest, highest = np.minimum(low[a], low[b]), np.maximum(high[a], high[b])
-        if (highest - lowest).max() + voxel_size <= _LENGTHS.get(label, math.inf):
-            root[root == b], low[a], high[a] = a, lowest, highest
-    return np.unique(root[number], return_inverse=True)[1]
-
-
-def _connected(cells: Int64[np.ndarray, "n 3"], reach: float) -> tuple[int, Int64[np.ndarray, " n"]]:
-    """How many pieces there are of cells that are no farther apart, along each axis, and which each is of."""
-    pairs = KDTree(cells).query_pairs(reach, p=np.inf, output_type="ndarray")
-    links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (len(cells), len(cells)))
-    count, number = connected_components(links, directed=False)
-    return count, number.astype(np.int64)
 
 
 def _assigned(
@@ -278,21 +241,11 @@ def _merged(shape: Float64[np.ndarray, "n 3"], more: Float64[np.ndarray, "m 3"])
     return np.concatenate([shape, more[distance > 0.2]])
 
 
-def box_heading(places: Float64[np.ndarray, "n 2"]) -> float:
-    """Heading of the longer side of the box on whose sides points lie, in (-pi / 2, pi / 2]; its front is not known.
-
-    The box's angle is that at which the points are nearest to its sides, by the closeness criterion of Zhang et al.
-    2017, "Efficient L-Shape Fitting for Vehicle Detection Using Laser Scanners" (eq. 4 and algorithm 3): of a corner
-    in sight the axis of most spread is the diagonal.
-    """
-    angles = np.arange(0, 90, 2) * math.pi / 180
-    c, s = np.cos(angles), np.sin(angles)
-    along, aside = places @ np.stack([c, s]), places @ np.stack([-s, c])  # n k
-    sides = [np.minimum(x - x.min(0), x.max(0) - x) for x in (along, aside)]
-    best = int((1 / np.minimum(*sides).clip(_NEAREST)).sum(0).argmax())
-    turned = np.ptp(aside[:, best]) > np.ptp(along[:, best])
-    heading = angles[best] + (math.pi / 2 if turned else 0.0)
-    return heading - math.pi if heading > math.pi / 2 else heading
+def _long_axis(points: Float64[np.ndarray, "n 3"]) -> float:
+    """Heading of the longest side in the plane, in (-pi / 2, pi / 2]; its front is not known."""
+    spread = np.cov(points[:, :2].T) if len(points) > 2 else np.eye(2)
+    _, axes = np.linalg.eigh(spread)
+    return math.atan2(axes[1, 1], axes[0, 1]) if axes[0, 1] >= 0 else math.atan2(-axes[1, 1], -axes[0, 1])
 
 
 def _size(piece: _Piece) -> float:

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldloom.occupancy.motions import TrafficBatch, expected_motions
-from worldloom.occupancy.traffic import SceneFeatures, TrafficNet
+from worldloom.occupancy.traffic import MapFeatures, TrafficBatch, TrafficNet, expected_motions
 
 
 class Sampled(NamedTuple):
@@ -17,7 +16,7 @@ class Sampled(NamedTuple):
     motions: Float[Tensor, "b m f 3"]
     shown: Float[Tensor, "b m f 3"]
     level: Float[Tensor, "b m f"]
-    features: SceneFeatures
+    features: MapFeatures
 
 
 def draw_motions(
@@ -79,7 +78,7 @@ def sample_motions(
         x[:, 1:] = others
     kinds = torch.tensor([ego_kind] + [others_kind] * (m - 1))[None, :, None].expand(b, m, f)
     times = torch.linspace(1, 0, steps + 1).tolist()
-    clean, features = x, model.features(batch)
+    clean, features = x, model.map_features(batch.ground)
     for now, then in pairwise(times):
         level = torch.where(kinds == 0, 0.0, torch.where(kinds == 1, now, 1.0))
         guided = guidance if mode == "forward" else 1.0
@@ -97,7 +96,7 @@ def _denoised(
     level: Tensor,
     noise: Tensor,
     guidance: float,
-    features: SceneFeatures,
+    features: MapFeatures,
 ) -> Float[Tensor, "b m f 3"]:
     guess, _ = model(batch, x, level, features)
     if guidance == 1.0:

@@ -21,7 +21,6 @@ from worldloom.geometry.occupancy import FREE, OCC3D_CLASSES, Occupancy, VoxelGr
 from worldloom.geometry.rigid import compose, invert, rotz
 from worldloom.geometry.warp_occupancy import warp_observed
 from worldloom.occupancy.bodies import draw_tracks, with_bodies
-from worldloom.occupancy.motions import DT, TrafficBatch, motions_from_poses, poses_from_motions
 from worldloom.occupancy.scene_state import HISTORY, ground_picture, plane_poses, scene_state
 from worldloom.occupancy.static_map import StaticMap
 from worldloom.occupancy.static_tokenizer import (
@@ -34,7 +33,14 @@ from worldloom.occupancy.static_tokenizer import (
 )
 from worldloom.occupancy.static_world import box_around
 from worldloom.occupancy.tracks import Track, find_tracks
-from worldloom.occupancy.traffic import TrafficConfig, TrafficNet
+from worldloom.occupancy.traffic import (
+    DT,
+    TrafficBatch,
+    TrafficConfig,
+    TrafficNet,
+    motions_from_poses,
+    poses_from_motions,
+)
 from worldloom.occupancy.traffic_sampler import draw_motions, sample_motions
 from worldloom.occupancy.training.static_examples import path_picture
 from worldloom.occupancy.user_boxes import box_of

@@ -8,7 +8,6 @@ from worldloom.ops.fourier import ScalarEmbedding, fourier_features
 from worldloom.ops.fsq import FSQ
 from worldloom.ops.levels import align_levels
 from worldloom.ops.lovasz import lovasz_softmax
-from worldloom.ops.pair_attention import PairAttention, PairBlock
 from worldloom.ops.quantize import CodebookUse, Quantized, codebook_use
 from worldloom.ops.rotary import grid_positions, rotary_angles, rotate
 from worldloom.ops.seeds import batched_rand, batched_randn, sample_generators
@@ -35,8 +34,6 @@ __all__ = [
     "CodebookUse",
     "FinalLayer",
     "Modulation",
-    "PairAttention",
-    "PairBlock",
     "Quantized",
     "ScalarEmbedding",
     "SpaceTimeBlock",

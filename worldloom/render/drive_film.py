@@ -60,14 +60,11 @@ def drive_sheet(
 ) -> Float[Tensor, "3 h w"]:
     """The drive at a glance: `columns` moments from now to the end, from behind the ego and from above.
 
-    Of a clip without a future, from its beginning to now.
-
     Args:
         clip, num_past, recovered: as for the films.
         width: of one moment in pixels.
     """
-    last = len(clip) - 1
-    now = num_past - 1 if num_past < len(clip) else 0
+    now, last = num_past - 1, len(clip) - 1
     moments = sorted({round(now + (last - now) * i / max(1, columns - 1)) for i in range(columns)})
     pictures = []
     for i in moments:

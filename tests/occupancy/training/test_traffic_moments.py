@@ -9,14 +9,7 @@ import torch
 from worldloom.occupancy.scene_state import HISTORY, PICTURE, PIXEL, TALL, UNSEEN
 from worldloom.occupancy.traffic import TrafficConfig, TrafficNet
 from worldloom.occupancy.training.traffic_examples import FUTURE, MAX_USERS
-from worldloom.occupancy.training.traffic_moments import (
-    LoggedTown,
-    Moment,
-    _another_way,
-    _mistaken,
-    moments_from_logs,
-    visible,
-)
+from worldloom.occupancy.training.traffic_moments import LoggedTown, Moment, _another_way, moments_from_logs, visible
 from worldloom.occupancy.training.train_traffic import TrafficTraining, traffic_loss
 from worldloom.ops.training import Schedule
 from worldloom.synth.dataset.traffic_log import CELL, TrafficLog
@@ -218,19 +211,3 @@ def test_batches_come_again_and_mix_towns() -> None:
     speed = first.ego[:, -1, 0] - first.ego[:, -2, 0]
     assert speed.max() == pytest.approx(6.0, abs=1e-3)
     assert speed.min() == pytest.approx(2.5, abs=1e-3)
-
-
-def test_vehicles_that_come_into_view_seem_to_move_and_pedestrians_do_not() -> None:
-    """Three hundred that stand, half of them found in the last frames: the last pose is right, those before may err."""
-    n, drawn = 300, dice(3)
-    found = torch.zeros(n, HISTORY, 3)
-    since = torch.where(torch.arange(n) < n // 2, 0, 2)
-    length = torch.full((n,), 4.5)
-    for label, low, high in ((CAR, 0.3, 0.8), (7, 0.0, 0.0)):
-        labels = torch.full((n,), label, dtype=torch.uint8)
-        seen = _mistaken(found, since, labels, length, drawn)
-        assert torch.equal(seen[:, -1], found[:, -1])
-        moved = (seen[:, -2, :2]).norm(dim=-1) > 0.2
-        late = since > 0
-        assert low <= float(moved[late].double().mean()) <= high
-        assert float(moved[~late].double().mean()) <= 0.2

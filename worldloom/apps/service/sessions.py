@@ -18,12 +18,12 @@ import torch
 
 from worldloom import __version__
 from worldloom.errors import InputError
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.simulation.controls import MAX_FRAMES, Order, Trajectory
 from worldloom.occupancy.simulation.route import into
 from worldloom.occupancy.simulation.sensors import Array, Look, Sensor, sensors_of
 from worldloom.occupancy.simulation.simulation import Simulation
 from worldloom.occupancy.simulation.state import DriveState
+from worldloom.occupancy.traffic import DT
 from worldloom.synth.traffic.ego import Action, Ego
 
 STEP_US = round(DT * 1e6)  # microseconds between frames

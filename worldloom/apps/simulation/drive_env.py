@@ -13,10 +13,10 @@ from worldloom.apps.simulation.actions import ActionKind, action_kind
 from worldloom.apps.simulation.picture import drive_picture, world_splats
 from worldloom.apps.simulation.workers import keep_to_one_thread_in_a_worker
 from worldloom.errors import InputError
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.simulation.sensors import Look, Sensor, sensors_of
 from worldloom.occupancy.simulation.simulation import MAX_SEED, Simulation
 from worldloom.occupancy.simulation.state import DriveState
+from worldloom.occupancy.traffic import DT
 
 CRUISE = 10.0  # m/s, the speed whose progress is worth 1 a step
 LOST = 10.0  # metres beside the route at which a drive ends

@@ -23,10 +23,10 @@ from worldloom.occupancy.metrics.planning import (
     pdms,
     time_to_collision,
 )
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.planning.candidates import Line, Start, line_through
 from worldloom.occupancy.planning.room import Room, room_from_mask
 from worldloom.occupancy.scene_state import HISTORY, PICTURE, SceneState
+from worldloom.occupancy.traffic import DT
 from worldloom.synth.towns.town import Town
 from worldloom.synth.traffic.drive import Drive
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT, Action, Ego

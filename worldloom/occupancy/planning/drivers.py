@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldloom.geometry.rigid import invert
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.planning.closed_loop import Driver, Observation, Policy, boxes_of, planar
 from worldloom.occupancy.planning.imaginer import ConstantVelocity, Imaginer
 from worldloom.occupancy.planning.planner import Goal, Plan, PlannerConfig, plan
 from worldloom.occupancy.planning.room import Room, room_from_map
 from worldloom.occupancy.scene_state import SceneState, plane_poses
 from worldloom.occupancy.static_map import StaticMap
+from worldloom.occupancy.traffic import DT
 from worldloom.occupancy.world_model import Imagined, WorldModel, WorldState
 from worldloom.synth.traffic.ego import Action, Waypoint, action_to
 from worldloom.synth.traffic.pilots import Follow

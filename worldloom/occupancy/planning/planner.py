@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from worldloom.geometry.ego_path import EgoPath
 from worldloom.geometry.rigid import compose, rotz
 from worldloom.occupancy.danger import ego_boxes, separations, user_boxes, with_middles
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.planning.candidates import Flights, Limits, Line, Start, fly
 from worldloom.occupancy.planning.imaginer import Imaginer
 from worldloom.occupancy.planning.room import Room
+from worldloom.occupancy.traffic import DT
 from worldloom.occupancy.world_model import Imagined
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT
 from worldloom.synth.traffic.footprints import corners

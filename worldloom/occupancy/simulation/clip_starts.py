@@ -9,10 +9,10 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry.io.clip import load_clip
 from worldloom.geometry.occupancy import OCC3D_CLASSES, OCC3D_GRID, Occupancy
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.scene_state import HISTORY
 from worldloom.occupancy.simulation.route import Route, route_through
 from worldloom.occupancy.static_world import MAX_FRAMES
+from worldloom.occupancy.traffic import DT
 from worldloom.synth.samples import sample_clip_path
 
 _LEAST_AFTER = 4  # frames of a clip that follow a start: they are the route

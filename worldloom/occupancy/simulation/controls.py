@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldloom.errors import InputError
-from worldloom.occupancy.motions import DT
+from worldloom.occupancy.traffic import DT
 from worldloom.synth.traffic.ego import (
     MAX_ACCELERATION,
     MAX_BRAKING,

@@ -18,7 +18,6 @@ from worldloom.errors import InputError
 from worldloom.geometry.ego_path import EgoPath
 from worldloom.geometry.occupancy import Occupancy
 from worldloom.geometry.rigid import compose, invert, rotz
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.scene_state import HISTORY, plane_poses
 from worldloom.occupancy.simulation.clip_starts import ClipStart
 from worldloom.occupancy.simulation.controls import MOMENTS, Trajectory, driven, held
@@ -29,6 +28,7 @@ from worldloom.occupancy.simulation.terrain import Terrain
 from worldloom.occupancy.simulation.world import After, Beginning
 from worldloom.occupancy.static_map import StaticMap
 from worldloom.occupancy.tracks import Track
+from worldloom.occupancy.traffic import DT
 from worldloom.occupancy.world_model import Drawn, WorldModel, WorldState, seen_from
 from worldloom.ops.seeds import sample_generators
 from worldloom.synth.traffic.ego import MAX_CURVATURE, Action, Ego

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.planning.candidates import Line
 from worldloom.occupancy.simulation.simulation import Simulation
 from worldloom.occupancy.simulation.state import DriveState
 from worldloom.occupancy.simulation.view import View
+from worldloom.occupancy.traffic import DT
 from worldloom.synth.traffic.ego import EGO_EXTENT, EGO_FRONT, Action
 
 Policy = Callable[[View], Action]

@@ -19,9 +19,9 @@ from worldloom.occupancy.metrics.planning import (
     pdms,
     time_to_collision,
 )
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.simulation.controls import MOMENTS
 from worldloom.occupancy.simulation.state import DriveState, Leg, footprints
+from worldloom.occupancy.traffic import DT
 from worldloom.synth.traffic.footprints import separation
 
 WINDOW = 4.0  # seconds, over which the driving score is defined

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from worldloom.geometry.occupancy import MOVERS, among
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.simulation.route import Route
+from worldloom.occupancy.traffic import DT
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT, Action, Ego
 from worldloom.synth.traffic.footprints import overlap
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry.occupancy import DRIVEABLE, OCC3D_CLASSES, Occupancy
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.simulation.clip_starts import ClipStart
 from worldloom.occupancy.simulation.controls import MOMENTS, Trajectory
 from worldloom.occupancy.simulation.route import Route
 from worldloom.occupancy.simulation.state import NEAR, DriveState, Leg, Others, footprints, in_order
 from worldloom.occupancy.simulation.world import After, Beginning
+from worldloom.occupancy.traffic import DT
 from worldloom.synth.towns.town import Town
 from worldloom.synth.traffic.demand import Member
 from worldloom.synth.traffic.ego import MAX_CURVATURE, Action, Ego

@@ -11,16 +11,14 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import binary_fill_holes
 from torch import Tensor
 
-from worldloom.geometry.occupancy import DRIVEABLE, GROUND, among
-from worldloom.geometry.plane import chained, seen_from
+from worldloom.geometry.occupancy import DRIVEABLE, GROUND
 from worldloom.occupancy.danger import ego_boxes, separations
-from worldloom.occupancy.motions import DT
 from worldloom.occupancy.scene_state import HISTORY, LOW, PICTURE, PIXEL, TALL, UNSEEN
-from worldloom.occupancy.tracks import NARROW
+from worldloom.occupancy.traffic import DT
 from worldloom.occupancy.training.traffic_examples import FUTURE, MAX_USERS, TrafficExamples
 from worldloom.synth.dataset.traffic_log import TrafficLog
 from worldloom.synth.traffic.ego import EGO_CENTRE, EGO_EXTENT, EGO_FRONT, WHEELS
@@ -34,11 +32,8 @@ _LOW, _TALL = 0.5, 1.2  # metres above the ground, as in `ground_picture`
 _BRAKES, _SPEEDS_UP = 6.0, 3.0  # m/s²
 _ASIDE = 4.5  # metres
 _BENDS = 0.04  # 1/m, deviation
-_LOGGED = 0.7  # share of egos that drive as they did: of the others only the risk is learned
+_LOGGED = 0.5  # share of egos that drive as they did
 _SEEN_AT = ((0.0, 1.0), (24.0, 0.97), (34.0, 0.7), (45.0, 0.4), (60.0, 0.25))  # metres, share of pixels
-_LATE, _LOST = 0.42, 0.05  # share of users found first in one of the last frames, and of sights that are missed
-_IN_PARTS, _ANOTHER, _SELDOM = 0.5, 0.12, 0.08  # shares of vehicles' tracks that are mistaken, see `_mistaken`
-_FATTER = 0.45  # metres: what is found in voxels is larger than what it was made of
 _THROUGH = (2, 8)  # pixels of what is solid that a ray crosses before it ends: a wall's few, a row of trees' many
 
 
@@ -97,7 +92,7 @@ class LoggedTown:
         near &= present[:, HISTORY - 1]
         near[me] = False
         others = near.nonzero()[:, 0]
-        ego, boxes = seen_from(mine, here), seen_from(log.poses[others[:, None], frames], here)
+        ego, boxes = _seen_from(mine, here), _seen_from(log.poses[others[:, None], frames], here)
         there = present[others]
         ground, solid = self._picture(here)
         seen = torch.where(visible(solid, ego[[HISTORY - 1, 0], :2], dice), ground, UNSEEN).to(torch.uint8)
@@ -181,62 +176,29 @@ class LoggedTown:
         turned = torch.where((moved < 0.5) & (chance[3] < 0.5), math.pi, 0.0)
         turned = turned + 0.08 * torch.randn(len(kept), generator=dice)
         offset = torch.stack([shift, torch.zeros_like(shift), turned], -1)
-        frames = chained(boxes, offset[:, None])
+        frames = _chained(boxes, offset[:, None])
         speed = (boxes[:, HISTORY - 1, :2] - boxes[:, HISTORY - 2, :2]).norm(dim=-1).clamp(max=6.0)
         rough = torch.where(chance[4] < 0.15, 2.5, 1.0)[:, None]
         blur = torch.randn(len(kept), HISTORY, 3, generator=dice)
         along = (0.08 + 0.055 * speed)[:, None] * rough * blur[..., 0]
         across = (0.06 + 0.015 * speed)[:, None] * rough * blur[..., 1]
         yaw = torch.where(moved > 0.5, 0.06, 0.0)[:, None] * rough * blur[..., 2]
-        found = chained(frames[:, :HISTORY], torch.stack([along, across, yaw], -1))
+        found = _chained(frames[:, :HISTORY], torch.stack([along, across, yaw], -1))
         still = (way < 0.1) & (chance[5] < 0.45)  # it was found to stand: not a hair of motion
         found = torch.where(still[:, None, None], found[:, -1:], found)
-        late = chance[6] < _LATE  # found first in one of the last frames
-        since = torch.where(late, 1 + (chance[7] * (HISTORY - 1)).long(), 0)
-        found = _mistaken(found, since, labels, extents[:, 0], dice)
         # Where a user goes from where it was found: the rigid motion of its box.
-        future = chained(frames[:, HISTORY:], seen_from(found[:, -1:], frames[:, HISTORY - 1 : HISTORY]))
-        lost = torch.rand(len(kept), HISTORY, generator=dice) < _LOST
-        lost[:, -1] = False
-        there[:, :HISTORY] &= (torch.arange(HISTORY) >= since[:, None]) & ~lost
+        future = _chained(frames[:, HISTORY:], _relative(found[:, -1:], frames[:, HISTORY - 1 : HISTORY]))
+        late = chance[6] < 0.3  # found first in one of the last frames
+        since = torch.where(late, (chance[7] * HISTORY).long(), 0)
+        there[:, :HISTORY] &= torch.arange(HISTORY) >= since[:, None]
         sizes = torch.stack([length, extents[:, 1], extents[:, 2]], -1)
-        sizes = sizes * (1 + 0.1 * torch.randn(len(kept), 3, generator=dice).clamp(-2, 2)) + _FATTER
+        sizes = sizes * (1 + 0.12 * torch.randn(len(kept), 3, generator=dice).clamp(-2, 2)) + 0.2
         middles = 0.1 * torch.randn(len(kept), 2, generator=dice)
         present, valid = there[:, :HISTORY], there[:, HISTORY:].int().cummin(1).values.bool()
         found = found.masked_fill(~present[..., None], 0)
         more = MAX_USERS - len(kept)
         rows = (labels, sizes, middles, found, present, future, valid)
         return tuple(torch.cat([row, row.new_zeros(more, *row.shape[1:])]) for row in rows)
-
-
-def _mistaken(
-    found: Float[Tensor, "n h 3"],
-    since: Int[Tensor, " n"],
-    labels: UInt8[Tensor, " n"],
-    length: Float[Tensor, " n"],
-    dice: torch.Generator,
-) -> Float[Tensor, "n h 3"]:
-    """Poses with the gross errors of vehicles' tracks: what came into view bit by bit, and what was another vehicle.
-
-    The shares are those of tracks found in towns kept for choosing: of parked cars that were found in the last frames
-    a third seem to move, half of them because more of them is seen than before.
-    """
-    n = len(found)
-    chance = torch.rand(4, n, generator=dice)
-    vehicle = ~among(labels, NARROW)
-    late = since > 0
-    # Of a part that is seen first the middle lies ahead or behind; with every sight that comes less.
-    part = vehicle & (chance[0] < torch.where(late, _IN_PARTS, _SELDOM))
-    sights = (torch.arange(HISTORY) - since[:, None]).clamp(min=0)
-    ahead = (2 * chance[1] - 1)[:, None] * 0.5 * length[:, None] * 0.4**sights
-    ahead = torch.where(late[:, None], ahead, ahead[:, :1])  # or at the very last
-    way = torch.stack([found[..., 2].cos(), found[..., 2].sin()], -1) * torch.where(part[:, None], ahead, 0)[..., None]
-    # Another vehicle, that was lost when this one was found.
-    other = vehicle & (chance[2] < torch.where(late, _ANOTHER, _SELDOM / 4))
-    angle, away = math.tau * chance[3], 2.0 + 10.0 * torch.rand(n, generator=dice)
-    way = way + (torch.stack([angle.cos(), angle.sin()], -1) * torch.where(other, away, 0)[:, None])[:, None]
-    mistaken = torch.cat([found[..., :2] + way, found[..., 2:]], -1)
-    return torch.cat([mistaken[:, :-1], found[:, -1:]], 1)
 
 
 def visible(
@@ -356,10 +318,35 @@ def _rear_axle(middles: Float[Tensor, "t 3"], length: float) -> Float[Tensor, "t
     return torch.cat([middles[:, :2] + back * ahead, middles[:, 2:]], -1)
 
 
+def _seen_from(poses: Float[Tensor, "*n 3"], here: Float[Tensor, " 3"]) -> Float[Tensor, "*n 3"]:
+    """Poses of the world in the frame of one of them."""
+    d = poses[..., :2] - here[:2]
+    c, s = here[2].cos(), here[2].sin()
+    turn = torch.remainder(poses[..., 2] - here[2] + math.pi, math.tau) - math.pi
+    return torch.stack([c * d[..., 0] + s * d[..., 1], -s * d[..., 0] + c * d[..., 1], turn], -1)
+
+
 def _placed(xy: Float[Tensor, "*n 2"], here: Float[Tensor, " 3"]) -> Float[Tensor, "*n 2"]:
     """Points of a frame in the world."""
     c, s = here[2].cos(), here[2].sin()
     return torch.stack([c * xy[..., 0] - s * xy[..., 1], s * xy[..., 0] + c * xy[..., 1]], -1) + here[:2]
+
+
+def _chained(poses: Float[Tensor, "*n 3"], inner: Float[Tensor, "*#n 3"]) -> Float[Tensor, "*n 3"]:
+    """Poses in frames that are given by poses."""
+    c, s = poses[..., 2].cos(), poses[..., 2].sin()
+    x = poses[..., 0] + c * inner[..., 0] - s * inner[..., 1]
+    y = poses[..., 1] + s * inner[..., 0] + c * inner[..., 1]
+    turn = torch.remainder(poses[..., 2] + inner[..., 2] + math.pi, math.tau) - math.pi
+    return torch.stack([x, y, turn], -1)
+
+
+def _relative(poses: Float[Tensor, "*n 3"], frames: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+    """Poses as seen from frames of their own: the inverse of `_chained`."""
+    d = poses[..., :2] - frames[..., :2]
+    c, s = frames[..., 2].cos(), frames[..., 2].sin()
+    turn = poses[..., 2] - frames[..., 2]
+    return torch.stack([c * d[..., 0] + s * d[..., 1], -s * d[..., 0] + c * d[..., 1], turn], -1)
 
 
 def _at(picture: Bool[Tensor, "p q"], xy: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:

@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from worldloom.errors import InputError
 from worldloom.occupancy.metrics.risk import auroc
-from worldloom.occupancy.motions import (
-    SPEED_UNIT,
+from worldloom.occupancy.traffic import (
     TrafficBatch,
+    TrafficConfig,
+    TrafficNet,
     expected_motions,
     motions_from_poses,
     poses_from_motions,
 )
-from worldloom.occupancy.traffic import TrafficConfig, TrafficNet
 from worldloom.occupancy.traffic_sampler import draw_motions
 from worldloom.occupancy.training.traffic_examples import TrafficExamples, concatenated
 from worldloom.occupancy.training.traffic_moments import LoggedTown, moments_from_logs
@@ -45,7 +45,7 @@ class TrafficTraining:
 
     schedule: Schedule
     batch: int = 16
-    log_share: float = 0.65  # of a batch that is drawn from logs of whole towns
+    log_share: float = 0.75  # of a batch that is drawn from logs of whole towns
     context_noise: float = CONTEXT_NOISE
     motion_weight: float = 1.0  # how much more those who move count (Vista's dynamics loss)
     risk_weight: float = 0.3
@@ -152,7 +152,7 @@ def traffic_loss(
     with torch.autocast("cpu", torch.bfloat16):
         guess, risk = model(batch, noisy, level)
     moving = truth[..., :2].norm(dim=-1).clamp(max=1.0)
-    weight = valid * (level > 0) * (0.3 + training.motion_weight * moving) / (level**2 + 0.25)
+    weight = valid * (level > 0) * (0.3 + training.motion_weight * moving) / (level**2 + 0.05)
     error = F.smooth_l1_loss(guess / spread, truth / spread, reduction="none").sum(-1)
     total = weight.sum((1, 2)).clamp(min=1e-3)
     drawn = ((error * weight).sum((1, 2)) / total * (weight.sum((1, 2)) > 0)).mean()
@@ -161,7 +161,7 @@ def traffic_loss(
     asked = (given[:, None] & examples.ego_valid[:, :f])[..., None].expand_as(true_risk)
     bad = F.binary_cross_entropy_with_logits(risk, true_risk, reduction="none")
     risk_loss = (bad * asked).sum() / asked.sum().clamp(min=1)
-    metres = (guess - truth)[..., :2].norm(dim=-1) * SPEED_UNIT
+    metres = (guess - truth)[..., :2].norm(dim=-1) * 5.0
     shown = (valid & (level > 0.95))[:, 1:]
     figures = {"drawn": float(drawn.detach()), "risk": float(risk_loss.detach())}
     if bool(shown.any()):
@@ -173,7 +173,7 @@ def _levels(question: Int[Tensor, " b"], m: int, f: int, dice: torch.Generator) 
     """Noise levels of each token; a third of the drawn ones rise along the frames, as a roll-out's do."""
     b = len(question)
     one = torch.rand(b, 1, generator=dice)
-    one = torch.where(torch.rand(b, 1, generator=dice) < 0.4, 1.0, one).expand(b, f)  # a draw's first step decides
+    one = torch.where(torch.rand(b, 1, generator=dice) < 0.25, 1.0, one).expand(b, f)
     rising = (one + torch.linspace(-1, 1, f) * torch.rand(b, 1, generator=dice)).clamp(0.02, 1.0)
     drawn = torch.where(torch.rand(b, 1, generator=dice) < 0.33, rising, one.clamp(min=0.02))
     names = [(ego, others) for _, ego, others in _QUESTIONS]

@@ -11,10 +11,10 @@ from worldloom.apps.bench.occupancy.cost import cost_rows
 from worldloom.apps.bench.occupancy.forecasts import forecast_rows
 from worldloom.apps.bench.occupancy.long_rollouts import rollout_rows
 from worldloom.apps.bench.occupancy.paths import path_rows
-from worldloom.apps.bench.occupancy.quiz import quiz_rows
 from worldloom.apps.bench.result import Row
 from worldloom.errors import InputError
-from worldloom.occupancy.baselines import OccSora, OccWorld
+from worldloom.occupancy.baselines import OccSoraTokenizer
+from worldloom.occupancy.baselines.occsora import load_occsora_tokenizer
 from worldloom.occupancy.data.splits import TOWN_SPLITS
 from worldloom.occupancy.tokenizer import Tokenizer
 from worldloom.occupancy.world_model import WorldModel
@@ -37,10 +37,7 @@ def run(quick: bool) -> list[Row]:
         model, tokenizer = WorldModel.from_pretrained("small"), Tokenizer.from_pretrained("small")
     except InputError:
         model, tokenizer = None, None
-    occsora, occworld = _peers()
-    peers = {name: peer.forecast for name, peer in (("OccSora", occsora), ("OccWorld", occworld)) if peer is not None}
-    codes = code_rows(logged, tokenizer, None if occsora is None else occsora.tokenizer, quick)
-    rows = [*forecast_rows(logged, model, peers, quick), *codes]
+    rows = [*forecast_rows(logged, model, quick), *code_rows(logged, tokenizer, _occsora(), quick)]
     if model is None or tokenizer is None:
         return [*rows, *path_rows(clips, None, quick)]
     recorded = os.environ.get("WORLDLOOM_TEST_DATA")
@@ -48,20 +45,18 @@ def run(quick: bool) -> list[Row]:
         *rows,
         *genuine_rows(tokenizer, Path(recorded, "occ3d") if recorded else None),
         *path_rows(clips, model, quick),
-        *quiz_rows(logged, model, quick),
         *rollout_rows(logged, model, quick),
         *planner_rows(towns, model, quick),
         *cost_rows([clip.occupancy for clip in logged], model, quick),
     ]
 
 
-def _peers() -> tuple[OccSora | None, OccWorld | None]:
+def _occsora() -> OccSoraTokenizer | None:
     """With weights of WORLDLOOM_BASELINES, or of the checkout that this runs in; None where there are none."""
-    folder = Path(os.environ.get("WORLDLOOM_BASELINES", _BASELINES))
-    for name in ("occsora", "occworld"):
-        if not (folder / name).is_dir():
-            print(
-                f"no rows of {name}: expected weights of `worldloom train {name}` in {folder / name}", file=sys.stderr
-            )
-    sora, world = folder / "occsora", folder / "occworld"
-    return OccSora.load(sora) if sora.is_dir() else None, OccWorld.load(world) if world.is_dir() else None
+    folder = Path(os.environ.get("WORLDLOOM_BASELINES", _BASELINES)) / "occsora-tokenizer"
+    if not folder.is_dir():
+        print(
+            f"no rows of OccSora: expected weights of `worldloom train occsora-tokenizer` in {folder}", file=sys.stderr
+        )
+        return None
+    return load_occsora_tokenizer(folder)

@@ -1,6 +1,6 @@
 """What comes in the next seconds: the model beside copies of the past."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from worldloom.apps.bench.result import Row
@@ -15,17 +15,8 @@ GAIN = 5.0  # points of mIoU that a model must be above the warp
 _WINDOW_STRIDE = 6  # frames; windows of one drive are alike
 
 
-Forecast = Callable[[Occupancy, EgoPath], Occupancy]
-
-
-def forecast_rows(
-    drives: Sequence[DrivingClip], model: WorldModel | None, peers: Mapping[str, Forecast], quick: bool
-) -> list[Row]:
-    """mIoU at 1, 2 and 3 s along the true path, and the movers' IoU at 3 s.
-
-    Args:
-        peers: published systems by name, whose forecasts are scored beside the model's.
-    """
+def forecast_rows(drives: Sequence[DrivingClip], model: WorldModel | None, quick: bool) -> list[Row]:
+    """mIoU at 1, 2 and 3 s along the true path, and the movers' IoU at 3 s."""
     clips = [drive.occupancy for drive in drives]
     protocol = replace(PROTOCOLS["ours"], stride=12 if quick else _WINDOW_STRIDE)
     cut = windows([len(clip) for clip in clips], protocol)
@@ -35,7 +26,6 @@ def forecast_rows(
         truth = clips[number][start + protocol.history : start + protocol.history + protocol.horizon]
         path = EgoPath(truth.world_from_ego, truth.dt)
         answers: dict[str, Occupancy] = {"copy": copy_last(past, path), "copy + ego-warp": copy_warp(past, path)}
-        answers |= {name: forecast(past, path) for name, forecast in peers.items()}
         if model is not None:
             answers["model"] = model.generate(past, path, seed=number).occupancy[0]
         for name, answer in answers.items():
