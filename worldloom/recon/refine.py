@@ -39,8 +39,8 @@ class RefineConfig:
     sh_degree: int = 2
     most_splats: int = 150_000
     long_side: int = 1600  # pixels of the photos at the end
-    levels: tuple[tuple[float, int], ...] = ((0.0, 4), (0.08, 2), (0.3, 1))  # from this share on, photos shrunk by
-    bands: tuple[float, ...] = (0.15, 0.35)  # shares at which colour gets another band of harmonics
+    levels: tuple[tuple[float, int], ...] = ((0.0, 4), (0.02, 2), (0.07, 1))  # from this share on, photos shrunk by
+    bands: tuple[float, ...] = (0.3, 0.6)  # shares at which colour gets another band of harmonics
     grow: tuple[float, float] = (0.04, 0.6)  # shares between which Gaussians are divided
     grow_every: int = 100  # steps
     pull: float = 2.5e-4  # of pictures at a Gaussian's place, from which on it is divided
