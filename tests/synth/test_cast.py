@@ -128,6 +128,7 @@ def test_blocked_stops_at_its_limit():
     origins, up = torch.zeros(4, 3), torch.tensor([[0.0, 0.0, 1.0]]).expand(4, 3)
     limit = torch.tensor([1.9, 2.1, math.inf, 0.0])
     assert caster.blocked(origins, up, limit).tolist() == [False, True, True, False]
+    assert caster.blocked(origins, 3 * up, limit).tolist() == [False, True, True, False], "directions of any length"
     assert not caster.blocked(origins, -up, math.inf).any()
 
 

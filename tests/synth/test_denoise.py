@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from worldloom.geometry import directions
-from worldloom.synth.light.denoise import Features, _level, denoised, spread_of
+from worldloom.synth.light.denoise import Features, _level, denoised, interpolated, spread_of
 
 
 def inside_a_sphere(height: int = 16) -> Features:
@@ -80,3 +80,62 @@ def test_a_level_lowers_the_variance_as_a_mean_does() -> None:
         inner = less[step:-step, step:-step]
         torch.testing.assert_close(inner, torch.full_like(inner, 0.2 * 9 / 64), rtol=1e-4, atol=0)
         assert less[0, 0] > 0.2 * 9 / 64  # fewer neighbours
+
+
+def finer(values: torch.Tensor) -> torch.Tensor:
+    """Rows of what each of four pixels sees where there was one."""
+    return torch.nn.functional.normalize(
+        torch.nn.functional.interpolate(values[None], scale_factor=2.0)[0].flatten(1).T
+    )
+
+
+def middles(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Columns and rows of pixels of twice as fine a picture."""
+    v, u = torch.meshgrid((torch.arange(height) + 0.5) / 2, (torch.arange(width) + 0.5) / 2, indexing="ij")
+    return u.flatten(), v.flatten()
+
+
+def test_interpolated_light_has_no_seam() -> None:
+    features = inside_a_sphere(8)
+    features = replace(features, found=torch.rand(8, 16, generator=torch.Generator().manual_seed(1)) > 0.2)
+    light = torch.rand(6, 8, 16, generator=torch.Generator().manual_seed(0))
+    u, v = middles(16, 32)
+
+    def fine(light: torch.Tensor, features: Features) -> torch.Tensor:
+        towards = finer(features.position)
+        return torch.cat(interpolated(light[:3], light[3:], features, u, v, 3 * towards, -towards), 1).T.view(6, 16, 32)
+
+    half = replace(
+        features,
+        normal=turned(features.normal),
+        position=turned(features.position),
+        found=turned(features.found),
+    )
+    torch.testing.assert_close(turned(fine(light, features)), fine(turned(light), half), atol=1e-5, rtol=0)
+
+
+def test_light_is_interpolated_between_the_middles_of_pixels() -> None:
+    """On a wall, light that grows evenly from pixel to pixel grows evenly between them, with no half step."""
+    features = facing_a_wall(8, 12)
+    row, column = torch.meshgrid(torch.arange(8.0), torch.arange(12.0), indexing="ij")
+    u, v = middles(16, 24)
+    points = torch.stack([torch.full_like(u, 2.0), 0.1 * (u - 0.5), 0.1 * (v - 0.5)], 1)
+    light = torch.stack([column, row, column + row])
+    normals = torch.tensor([[-1.0, 0, 0]]).expand(len(u), 3)
+    expected = torch.stack([u, v, u + v]) - torch.tensor([0.5, 0.5, 1.0])[:, None]
+    for values in interpolated(light, light, features, u, v, points, normals):
+        error = (values.T - expected).view(3, 16, 24)[:, 1:-1, 1:-1]
+        assert error.abs().max() < 0.01
+
+
+def test_light_does_not_cross_an_edge_between_surfaces() -> None:
+    """Of two walls in a corner, one bright and one dark, each keeps its own light up to the edge."""
+    size, found = (1, 4), torch.ones(1, 4, dtype=torch.bool)
+    normal = torch.tensor([[-1.0, 0, 0]] * 2 + [[0, -1.0, 0]] * 2).T.reshape(3, 1, 4)
+    position = torch.tensor([[0, -1.5, 0], [0, -0.5, 0], [-0.5, 0, 0], [-1.5, 0, 0]]).T.reshape(3, 1, 4)
+    features = Features(normal, position, found, torch.ones(size), wraps=False)
+    light = torch.tensor([1.0, 1, 0, 0]).expand(3, 1, 4)
+    u, v = torch.tensor([1.9, 2.1]), torch.tensor([0.5, 0.5])
+    points = torch.tensor([[0.0, -0.1, 0], [-0.1, 0, 0]])
+    diffuse, _ = interpolated(light, light, features, u, v, points, torch.tensor([[-1.0, 0, 0], [0, -1.0, 0]]))
+    torch.testing.assert_close(diffuse[:, 0], torch.tensor([1.0, 0.0]), atol=0.01, rtol=0)

@@ -14,6 +14,7 @@ from worldloom.synth.light.pathtrace import path_trace
 from worldloom.synth.light.transport import SUN_RADIUS
 from worldloom.synth.shapes import box, ellipsoid, slab
 from worldloom.synth.skies.sky import Sky
+from worldloom.synth.truth import render_truth
 from worldloom.synth.views import PanoramaView
 from worldloom.synth.world import Material, Part, Thing, World
 
@@ -199,10 +200,35 @@ def test_same_seed_same_bits_whatever_the_threads():
 def test_guided_paths_and_unguided_ones_agree(monkeypatch: pytest.MonkeyPatch):
     view = PanoramaView(torch.tensor([-0.5, -0.5, 1.5]), 16)
     caster = Caster(room(3.0))
-    guided = torch.stack([path_trace(caster, view, 64, seed, denoise=False) for seed in range(4)]).mean(0)
+    guided = torch.stack([path_trace(caster, view, 64, seed, denoise=False, reuse=False) for seed in range(4)]).mean(0)
     monkeypatch.setattr("worldloom.synth.light.transport._ENCLOSED", 2.0)
-    plain = torch.stack([path_trace(caster, view, 64, seed, denoise=False) for seed in range(4)]).mean(0)
+    plain = torch.stack([path_trace(caster, view, 64, seed, denoise=False, reuse=False) for seed in range(4)]).mean(0)
     torch.testing.assert_close(guided.mean((1, 2)), plain.mean((1, 2)), rtol=0.02, atol=0)
+
+
+def test_known_light_takes_noise_away_and_keeps_the_mean():
+    view = PanoramaView(torch.tensor([-0.5, -0.5, 1.5]), 32)
+    caster = Caster(room(30.0))
+
+    def pictures(reuse: bool) -> torch.Tensor:
+        return torch.stack([path_trace(caster, view, 16, seed, denoise=False, reuse=reuse) for seed in range(6)])
+
+    known, followed = pictures(True), pictures(False)
+    torch.testing.assert_close(known.mean(), followed.mean(), rtol=0.04, atol=0)
+    assert known.log().var(0).median() < 0.5 * followed.log().var(0).median()
+
+
+def test_pixels_that_see_an_edge_are_as_smooth_as_others():
+    """Corners of a dim room: a mean over both walls belongs to neither, and would be smoothed with nothing."""
+    view = PanoramaView(torch.tensor([-0.5, -0.5, 1.5]), 64)
+    caster = Caster(room())
+    truth, smooth = (path_trace(caster, view, spp, seed) for spp, seed in ((512, 9), (16, 1)))
+    normal = render_truth(caster, view, paths=1).normal
+    edge = torch.zeros(view.size, dtype=torch.bool)
+    for axis in (1, 2):
+        edge |= (normal - normal.roll(1, axis)).norm(dim=0) > 0.5
+    error = (smooth / truth.clamp(min=1e-3)).mean(0).log2().abs()
+    assert error[edge].mean() < 2 * error[~edge].mean()
 
 
 def test_denoising_nears_the_truth_and_keeps_the_mean():

@@ -8,16 +8,15 @@ import pytest
 import torch
 
 from worldloom.errors import InputError
-from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, intrinsics, look_at, rotz
+from worldloom.geometry import Camera, Fisheye, compose, direction_from_pixel, look_at, rotz
 from worldloom.geometry.io import image_size
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.denoise import Features
 from worldloom.synth.light.exposure import develop
 from worldloom.synth.light.pathtrace import Look, look, path_trace
 from worldloom.synth.scene_files import SceneOptions, write_world
 from worldloom.synth.shapes import box, ellipsoid, slab
 from worldloom.synth.skies.sky import Sky
-from worldloom.synth.truth import _spread, render_truth
+from worldloom.synth.truth import render_truth
 from worldloom.synth.views import PanoramaView, View, pixel_centres, rays_through
 from worldloom.synth.world import SEMANTICS, SKY, Material, Thing, World
 
@@ -198,50 +197,6 @@ def test_light_is_gathered_in_the_middle_of_the_pixels_that_share_it(
     render_truth(Caster(world(ball((3.0, 0.0, 0.0), 1.0))), PanoramaView(torch.zeros(3), 4), 0, 1, shared_light=shared)
     rows, columns = (torch.arange(n // step) * step + step / 2 for n in (4, 8))
     assert looks[1] == {(u, v) for u in columns.tolist() for v in rows.tolist()}
-
-
-def rolled(seen: Look, size: tuple[int, int]) -> Look:
-    """The look of a panorama turned by half a turn."""
-
-    def roll(values: torch.Tensor) -> torch.Tensor:
-        return values.reshape(*size, 3).roll(size[1] // 2, 1).reshape(-1, 3)
-
-    surface = replace(seen.surface, points=roll(seen.surface.points), normal=roll(seen.surface.normal))
-    return replace(seen, surface=surface)
-
-
-def test_shared_light_spreads_across_the_panoramas_seam():
-    caster = Caster(world(Thing("room", "wall", (box((4, 6, 3), (0, 0, 0), GREY),))))
-    view = PanoramaView(torch.tensor([0.4, -0.7, 0.2]), 16)
-    first = look(caster, view, *pixel_centres(view))
-    coarse = look(caster, PanoramaView(view.position, 8), *pixel_centres(PanoramaView(view.position, 8)))
-
-    def spread(light: torch.Tensor, coarse: Look, first: Look) -> torch.Tensor:
-        normal, position = (values.T.reshape(3, 8, 16) for values in (coarse.surface.normal, coarse.surface.points))
-        features = Features(normal, position, coarse.found.view(8, 16), torch.ones(8, 16), wraps=True)
-        return torch.cat(_spread(light, features, first, (16, 32), 2), 1).T.reshape(6, 16, 32)
-
-    light = torch.rand(6, 8, 16, generator=torch.Generator().manual_seed(0))
-    one = spread(light, coarse, first)
-    other = spread(light.roll(8, 2), rolled(coarse, (8, 16)), rolled(first, (16, 32)))
-    torch.testing.assert_close(one.roll(16, 2), other, atol=1e-5, rtol=0)
-
-
-def test_shared_light_is_interpolated_between_the_middles_of_its_cells():
-    """On a wall, light that grows evenly from cell to cell grows evenly from pixel to pixel, with no half step."""
-    wall = Thing("wall", "wall", (slab((2, -9, -9), (3, 9, 9), GREY),))
-    camera = Camera(look_at(torch.zeros(3), torch.tensor([1.0, 0, 0])), intrinsics(1.0, (16, 24)), (16, 24))
-    small = replace(camera, K=torch.diag(torch.tensor([0.5, 0.5, 1.0])) @ camera.K, size=(8, 12))
-    first, coarse = (look(Caster(world(wall)), view, *pixel_centres(view)) for view in (camera, small))
-    normal, position = (values.T.reshape(3, 8, 12) for values in (coarse.surface.normal, coarse.surface.points))
-    features = Features(normal, position, coarse.found.view(8, 12), torch.ones(8, 12), wraps=False)
-    row, column = torch.meshgrid(torch.arange(8.0), torch.arange(12.0), indexing="ij")
-    light = torch.stack([column, row, column + row, column, row, column + row])
-    diffuse, gloss = _spread(light, features, first, (16, 24), 2)
-    v, u = torch.meshgrid((torch.arange(16) + 0.5) / 2 - 0.5, (torch.arange(24) + 0.5) / 2 - 0.5, indexing="ij")
-    expected = torch.stack([u, v, u + v])[:, 1:-1, 1:-1]
-    for values in (diffuse, gloss):
-        torch.testing.assert_close(values.T.reshape(3, 16, 24)[:, 1:-1, 1:-1], expected, atol=0.01, rtol=0)
 
 
 def test_pictures_of_traced_paths_gather_no_other_light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from worldloom.errors import InputError
 from worldloom.geometry.camera import Camera
 from worldloom.geometry.equirect import rays
+from worldloom.geometry.io.images import LUMINANCE
 from worldloom.geometry.rigid import apply, invert
 from worldloom.recon.photo_depth import PhotoDepth
 from worldloom.recon.photos import Photos
 from worldloom.recon.view_selection import GRID, best_sources, guessed_depths, source_scores
 
-LUMINANCE = (0.2126, 0.7152, 0.0722)
 NOISE = 2e-5  # variance of grey below which a patch has no texture: that of a 1 % error in brightness, and JPEG's
 OUTSIDE = 0.55  # cost of a plane that a source does not see: a little more than no correlation at all
 EDGE = 0.03  # step in grey at which a jump in depth costs half

@@ -100,6 +100,8 @@ class Caster:
     ) -> Bool[Tensor, " n"]:
         """Whether anything stands nearer than `limit` metres along each ray (inf: anywhere).
 
+        Args:
+            directions: of any length but zero.
         Raises:
             InputError: if a ray is not finite or has no direction, or a limit is NaN.
         """
@@ -111,8 +113,9 @@ class Caster:
 
         def work(start: int, stop: int) -> None:
             part = slice(start, stop)
+            length = np.linalg.norm(d[part], axis=-1, keepdims=True)
             result[part] = self.occluded(
-                (o[part] - self.centre).astype(np.float32), d[part].astype(np.float32), limits[part]
+                (o[part] - self.centre).astype(np.float32), (d[part] / length).astype(np.float32), limits[part]
             )
 
         self.in_chunks(len(o), work)

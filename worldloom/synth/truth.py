@@ -9,14 +9,14 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.synth.cast import Caster
-from worldloom.synth.light.denoise import Features, denoised, spread_of
+from worldloom.synth.light.denoise import Features, denoised, interpolated, spread_of
 from worldloom.synth.light.exposure import develop
 from worldloom.synth.light.pathtrace import Look, lit, look, tiled
 from worldloom.synth.light.transport import Transport
 from worldloom.synth.views import PanoramaView, View, forward, pixel_centres
 from worldloom.synth.world import SKY
 
-_PATHS = 1 << 19  # of a picture
+_PATHS = 3 << 19  # of a picture
 _MANY = 1 << 18  # pixels of a picture from which on light is gathered once for each four of them
 
 
@@ -44,6 +44,7 @@ def render_truth(
     supersample: int = 1,
     shared_light: bool | None = None,
     radiance: Float[Tensor, "3 h w"] | None = None,
+    reuse: bool = True,
 ) -> Truth:
     """Truth of a view, with a quickly lit picture: `path_trace` makes a better one.
 
@@ -53,9 +54,10 @@ def render_truth(
 
     Args:
         radiance: of the picture, where `path_trace` has made it already; then no light is gathered here.
-        paths: for each point where light is gathered; by default 4 of a large picture, up to 32 of a small one.
+        paths: for each point where light is gathered; by default 8 to 12 of a large picture, up to 32 of a small one.
         shared_light: gather light once for each four pixels; by default in large pictures only.
         supersample: rgb alone is the mean over so many x so many rays for each pixel; 1 is the ray in the middle.
+        reuse: paths in rooms end where light is known already, as for `path_trace`.
     Raises:
         InputError: if paths or supersample is below 1, or the view is a batch of cameras.
     """
@@ -72,7 +74,7 @@ def render_truth(
 
     if radiance is None:
         shared = height * width > _MANY if shared_light is None else shared_light
-        diffuse, gloss = _gathered(caster, view, first, paths, seed, 2 if shared else 1)
+        diffuse, gloss = _gathered(caster, view, first, paths, seed, 2 if shared else 1, reuse)
         if supersample == 1:
             radiance = image(_shaded(caster, first, diffuse, gloss))
         else:
@@ -117,16 +119,16 @@ def _shaded(
 
 
 def _gathered(
-    caster: Caster, view: View, first: Look, paths: int | None, seed: int, step: int
+    caster: Caster, view: View, first: Look, paths: int | None, seed: int, step: int, reuse: bool
 ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
     """Diffuse light other than the sun's own, and gloss, for every pixel."""
     height, width = view.size
     rows, columns = -(-height // step), -(-width // step)
-    paths = paths or min(max(_PATHS // (rows * columns), 4), 32)
+    paths = paths or min(max(_PATHS // (rows * columns), 8), 32)
     order = tiled(rows, columns)
     u, v = (order % columns + 0.5) * step, torch.div(order, columns, rounding_mode="floor").add(0.5) * step
     coarse = look(caster, view, u.double(), v.double(), textures=False)
-    light = lit(Transport(caster), coarse, paths, seed)
+    light = lit(Transport(caster, reuse=reuse), coarse, paths, seed)
 
     def picture(values: Tensor) -> Tensor:
         flat = torch.empty_like(values)
@@ -145,33 +147,5 @@ def _gathered(
     diffuse, gloss = denoised(diffuse, gloss, spread_of(diffuse.mean(0), features), features)
     if step == 1:
         return diffuse.flatten(1).T, gloss.flatten(1).T
-    return _spread(torch.cat([diffuse, gloss]), features, first, (height, width), step)
-
-
-def _spread(
-    light: Float[Tensor, "6 h2 w2"], coarse: Features, first: Look, size: tuple[int, int], step: int
-) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
-    """Light of a coarse picture for every pixel, from those of its four neighbours that lie on the same surface."""
-    height, width = size
-    rows, columns = light.shape[-2:]
-    i = (torch.arange(height) + 0.5) / step - 0.5
-    j = (torch.arange(width) + 0.5) / step - 0.5
-    flat, normals = light.flatten(1).T, coarse.normal.flatten(1).T
-    points, found = coarse.position.flatten(1).T, coarse.found.flatten().float()
-    here, up = first.surface.points, first.surface.normal
-    total, weights = torch.zeros(height * width, 6), torch.zeros(height * width, 1)
-    for di in (0, 1):
-        for dj in (0, 1):
-            row, column = i.floor().long() + di, j.floor().long() + dj
-            share = (1 - (i - row).abs())[:, None] * (1 - (j - column).abs())
-            column = column % columns if coarse.wraps else column.clamp(0, columns - 1)
-            at = (row.clamp(0, rows - 1)[:, None] * columns + column).flatten()
-            aside = points[at] - here
-            off = (aside * up).sum(-1).abs() / (0.1 * (aside * aside).sum(-1).sqrt() + 1e-3)
-            alike = (normals[at] * up).sum(-1).clamp(min=0) ** 16 * torch.exp(-off)
-            # The least weight lets thin things, which no coarse ray met, take after what is around them.
-            weight = ((share.flatten() + 1e-3) * found[at] * (alike + 1e-4))[:, None]
-            total += weight * flat[at]
-            weights += weight
-    light = total / weights.clamp(min=1e-12)
-    return light[:, :3], light[:, 3:]
+    u, v = pixel_centres(view)
+    return interpolated(diffuse, gloss, features, u / step, v / step, first.surface.points, first.surface.normal)

@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from worldloom.apps.bench.result import Row, measure
 from worldloom.apps.bench.town_statistics import statistics_rows
 from worldloom.errors import require
+from worldloom.geometry.io.images import LUMINANCE, linear_from_srgb
 from worldloom.synth.cast import Caster
 from worldloom.synth.dataset.observe import Sensors
 from worldloom.synth.dataset.scenes import SCENE_SECONDS, plan_scenes, write_scene
 from worldloom.synth.generate import Job, generate
+from worldloom.synth.light.metering import metered_exposure
 from worldloom.synth.light.pathtrace import path_trace
 from worldloom.synth.scene_files import SceneOptions, make_world, world_name, write_world
 from worldloom.synth.shapes import box, ellipsoid
@@ -33,7 +37,7 @@ from worldloom.synth.world import Material, Thing, World
 
 def run(quick: bool) -> list[Row]:
     """Rays, pictures, towns, determinism and what towns' labels look like, in this order."""
-    timed = [*_ray_rows(quick), *_picture_rows(quick), *_town_rows(quick)]
+    timed = [*_ray_rows(quick), *_picture_rows(quick), _light_row(quick), *_town_rows(quick)]
     return [*timed, *_determinism_rows(quick), *statistics_rows(quick)]
 
 
@@ -109,6 +113,32 @@ def _picture_rows(quick: bool) -> list[Row]:
         note = f"{height}x{height // 2}, {samples} paths a pixel; {about}"
         rows.append(Row(name, path.wall_median, "s", "<= 6", {"CPU": path.cpu_median}, note))
     return rows
+
+
+def _light_row(quick: bool) -> Row:
+    """How far the light of quick pictures is from that of many paths, in rooms that windows alone light."""
+    height, many, seeds = (32, 16, (7107,)) if quick else (256, 512, (7102, 7107, 7108))
+    errors: dict[bool, list[float]] = {True: [], False: []}
+    for seed in seeds:
+        world = make_world("room", seed)
+        caster = Caster(world)
+        caster.world = replace(world, exposure=metered_exposure(caster, num_stands=1, seed=seed))
+        view = PanoramaView(world.stands[0], height)
+        truth = render_truth(caster, view, seed + 1, paths=many, shared_light=True, reuse=False)
+        paths = 12  # as pictures of 512 rows have
+        for reuse, found in errors.items():
+            quickly = render_truth(caster, view, seed, paths=paths, shared_light=True, reuse=reuse)
+            stops = (_stops(quickly.rgb) - _stops(truth.rgb))[~truth.sky]
+            found.append(stops.square().mean().sqrt().item())
+    known, followed = (statistics.mean(errors[reuse]) for reuse in (True, False))
+    note = f"RMS of log2 luminance against {many} paths a point, {len(seeds)} dim rooms, {2 * height}x{height}"
+    return Row("room_light_stops", known, "EV", "", {"every path to its end": followed}, note)
+
+
+def _stops(rgb: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
+    """log2 of a picture's luminance; what is darker than its darkest step is as dark as that."""
+    linear = linear_from_srgb(rgb.clamp(min=1 / 255))
+    return torch.einsum("chw,c->hw", linear, linear.new_tensor(LUMINANCE)).log2()
 
 
 def _town_rows(quick: bool) -> list[Row]:

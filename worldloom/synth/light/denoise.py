@@ -41,6 +41,56 @@ def denoised(
     return image[:3], image[3:]
 
 
+def interpolated(
+    diffuse: Float[Tensor, "3 h w"],
+    gloss: Float[Tensor, "3 h w"],
+    features: Features,
+    u: Float[Tensor, " n"],
+    v: Float[Tensor, " n"],
+    points: Float[Tensor, "n 3"],
+    normals: Float[Tensor, "n 3"],
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
+    """Diffuse light and gloss between the pixels of a picture, from those four around that lie on the same surface.
+
+    Args:
+        u: columns of the picture, where pixels have their centres at halves.
+        v: rows.
+        points: surface points that are seen there, metres.
+        normals: theirs.
+    """
+    height, width = features.found.shape
+    i, j = v - 0.5, u - 0.5
+    flat = torch.cat([diffuse, gloss]).flatten(1).T
+    there, facing, found = features.position.flatten(1).T, features.normal.flatten(1).T, features.found.flatten()
+    total, weights = torch.zeros(len(points), 6), torch.zeros(len(points), 1)
+    for di in (0, 1):
+        for dj in (0, 1):
+            row, column = i.floor().long() + di, j.floor().long() + dj
+            share = ((1 - (i - row).abs()) * (1 - (j - column).abs())).float()
+            column = column % width if features.wraps else column.clamp(0, width - 1)
+            at = row.clamp(0, height - 1) * width + column
+            # The least weight lets thin things, which no ray of the picture met, take after what is around them.
+            alike = same_surface(points, normals, there[at], facing[at], 16) + 1e-4
+            weight = ((share + 1e-3) * found[at] * alike)[:, None]
+            total += weight * flat[at]
+            weights += weight
+    light = total / weights.clamp(min=1e-12)
+    return light[:, :3], light[:, 3:]
+
+
+def same_surface(
+    points: Float[Tensor, "*#n 3"],
+    normals: Float[Tensor, "*#n 3"],
+    others: Float[Tensor, "*#n 3"],
+    facing: Float[Tensor, "*#n 3"],
+    sharpness: int,
+) -> Float[Tensor, "*#n"]:
+    """How likely points lie on the same surface as others with their own facing: in one plane, with one normal."""
+    aside = others - points
+    off = (aside * normals).sum(-1).abs() / (0.1 * (aside * aside).sum(-1).sqrt() + 1e-3)
+    return (facing * normals).sum(-1).clamp(0, 1) ** sharpness * torch.exp(-off)
+
+
 def _level(
     image: Float[Tensor, "6 h w"],
     variance: Float[Tensor, "h w"],

@@ -1,14 +1,16 @@
-"""Where light comes from, learnt place by place, so that paths through a room find its windows."""
+"""Where light comes from and how much there is, learnt place by place: paths through a room find its windows, and
+need not be followed to them where it is known already what arrives."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 
 from worldloom.synth.light.octahedron import cell_from_direction, direction_from_square
 
 _SIDE = 16  # cells along a side of each map of directions
 _BINS = _SIDE**2
+_ENOUGH = 4  # lessons at a place make its light known
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,11 @@ class Guide:
     """
 
     size: np.float32  # of the cubes, metres
-    keys: np.ndarray  # numbers of the places, ascending
+    keys: Int[np.ndarray, " k"]  # numbers of the places, ascending
     share: Float32[np.ndarray, " n"]  # of each cell in its place's light, place by place
     urn: UInt8[np.ndarray, " n"]  # cells of each place, each as often as it is drawn
+    light: Float32[np.ndarray, "3 k"]  # irradiance / pi of each place
+    sure: Bool[np.ndarray, " k"]  # so many lessons were held there that the light is known
 
     def place(self, position: Float32[np.ndarray, "3 n"], normal: Float32[np.ndarray, "3 n"]) -> np.ndarray:
         """Numbers of places; -1 where nothing was learnt."""
@@ -44,13 +48,25 @@ class Guide:
 def learnt_guide(
     position: Float32[np.ndarray, "3 n"],
     normal: Float32[np.ndarray, "3 n"],
-    direction: Float32[np.ndarray, "3 n"],
-    worth: Float32[np.ndarray, " n"],
+    light: Float32[np.ndarray, "3 n"],
+    owner: Int[np.ndarray, " p"],
+    direction: Float32[np.ndarray, "3 p"],
+    worth: Float32[np.ndarray, " p"],
     size: float,
 ) -> Guide:
-    """A guide from paths: where they began, which way they went, and what they brought over the chance of that way."""
+    """A guide from lessons, each at one point, and their paths.
+
+    Args:
+        light: irradiance / pi at each point.
+        owner: number of the point where each path began.
+        worth: what a path brought over the chance of its direction.
+        size: of the cubes, metres.
+    """
     width = np.float32(size)
-    keys, place = np.unique(_keys(position, normal, width), return_inverse=True)
+    keys, lesson = np.unique(_keys(position, normal, width), return_inverse=True)
+    count = np.bincount(lesson, minlength=len(keys))
+    mean = np.stack([np.bincount(lesson, channel, len(keys)) / count for channel in light])
+    place = lesson[owner]
     cell, _ = cell_from_direction(direction, _SIDE)
     # The root keeps one lucky path from drawing all others after it.
     value = np.sqrt(np.maximum(worth, 0)).astype(np.float64)
@@ -64,9 +80,16 @@ def learnt_guide(
     urn = np.where(edges[:, -1:] > 0, drawn - np.arange(len(keys))[:, None] * _BINS, np.arange(_BINS)).clip(
         0, _BINS - 1
     )
-    owner = np.repeat(np.arange(len(keys)), _BINS)
-    share = np.bincount(owner * _BINS + urn.ravel(), minlength=len(keys) * _BINS) / _BINS
-    return Guide(width, keys, share.astype(np.float32), urn.astype(np.uint8).ravel())
+    rows = np.repeat(np.arange(len(keys)), _BINS)
+    share = np.bincount(rows * _BINS + urn.ravel(), minlength=len(keys) * _BINS) / _BINS
+    return Guide(
+        width,
+        keys,
+        share.astype(np.float32),
+        urn.astype(np.uint8).ravel(),
+        mean.astype(np.float32),
+        count >= _ENOUGH,
+    )
 
 
 def _keys(position: Float32[np.ndarray, "3 n"], normal: Float32[np.ndarray, "3 n"], size: np.float32) -> np.ndarray:

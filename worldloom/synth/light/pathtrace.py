@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.synth.cast import Caster, Surface
 from worldloom.synth.light.columns import columns
-from worldloom.synth.light.denoise import Features, denoised
+from worldloom.synth.light.denoise import Features, denoised, interpolated, same_surface
 from worldloom.synth.light.transport import Points, Transport
 from worldloom.synth.views import PanoramaView, View, rays_through
 
@@ -20,7 +20,13 @@ CHUNK = 4096  # points whose paths are followed at a time
 
 
 def path_trace(
-    caster: Caster, view: View, spp: int = 32, seed: int = 0, max_bounces: int = 4, denoise: bool = True
+    caster: Caster,
+    view: View,
+    spp: int = 32,
+    seed: int = 0,
+    max_bounces: int = 4,
+    denoise: bool = True,
+    reuse: bool = True,
 ) -> Float[Tensor, "3 h w"]:
     """Radiance of a view; `develop` makes a picture of it.
 
@@ -32,6 +38,7 @@ def path_trace(
         spp: paths for each pixel. From 4 on, several share one of the 2 or 4 points that a pixel looks at.
         max_bounces: how often light is reflected at most on its way to the eye.
         denoise: smooth diffuse light along surfaces, without touching textures, edges or the sun's shadows.
+        reuse: paths in rooms end where the light was learnt; see `Transport`.
     Raises:
         InputError: if spp or max_bounces is below 1, or the view is a batch of cameras.
     """
@@ -43,34 +50,83 @@ def path_trace(
     rng = np.random.default_rng([seed, 0])
     u, v = jittered(order, width, looks, rng)
     first = look(caster, view, u, v)
-    light = lit(Transport(caster, max_bounces), first, spp // looks, seed)
-    albedo = first.surface.albedo * (1 - first.surface.metallic[:, None])
-    rest = torch.where(first.found[:, None], first.surface.emission, first.sky)
-
-    def picture(values: Tensor) -> Tensor:
-        """Means over the looks of each pixel, row by row."""
-        mean = values.unflatten(0, (-1, looks)).mean(1)
-        flat = torch.empty_like(mean)
-        flat[order] = mean
-        return flat.T.reshape(-1, height, width)
-
-    weight = picture(first.found[:, None].float())
-    share = weight.clamp(min=1 / looks)
-    diffuse, gloss = picture(light.diffuse) / share, picture(light.gloss)
+    light = lit(Transport(caster, max_bounces, reuse), first, spp // looks, seed)
+    diffuse, gloss = light.diffuse, light.gloss
     if denoise:
-        brightness = light.diffuse.mean(-1, keepdim=True).unflatten(0, (-1, looks))
-        spread = brightness.var(1, correction=0) / max(looks - 1, 1) if looks > 1 else brightness[:, 0] ** 2
-        variance = torch.empty_like(spread)
-        variance[order] = spread
-        features = Features(
-            torch.nn.functional.normalize(picture(first.surface.normal), dim=0),
-            picture(first.surface.points) / share,
-            weight[0] > 0,
-            picture(first.surface.roughness[:, None])[0] / share[0],
-            wraps=isinstance(view, PanoramaView),
-        )
-        diffuse, gloss = denoised(diffuse, gloss, variance.reshape(height, width), features)
-    return picture(albedo) * diffuse + picture(albedo * light.sun) + gloss + picture(rest)
+        wraps = isinstance(view, PanoramaView)
+        diffuse, gloss = _smooth(diffuse, gloss, first, u, v, order, (height, width), wraps)
+    albedo = first.surface.albedo * (1 - first.surface.metallic[:, None])
+    radiance = albedo * (diffuse + light.sun) + gloss + torch.where(first.found[:, None], first.surface.emission, 0)
+    return _picture(
+        torch.where(first.found[:, None], radiance, first.sky).unflatten(0, (-1, looks)).mean(1), order, height
+    )
+
+
+def _picture(values: Shaped[Tensor, "n *k"], order: Tensor, height: int) -> Shaped[Tensor, "*k h w"]:
+    """Values of pixels in this order, row by row."""
+    flat = torch.empty_like(values)
+    flat[order] = values
+    return flat.movedim(0, -1).unflatten(-1, (height, -1))
+
+
+def _smooth(
+    diffuse: Float[Tensor, "n 3"],
+    gloss: Float[Tensor, "n 3"],
+    first: "Look",
+    u: Float[Tensor, " n"],
+    v: Float[Tensor, " n"],
+    order: Tensor,
+    size: tuple[int, int],
+    wraps: bool,
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
+    """Light at every look, smoothed along surfaces.
+
+    One look stands for each pixel, with those of the others that lie on its surface: a mean over an edge would belong
+    to no surface at all, and be smoothed with nothing. All looks take from the smoothed pixels around them.
+    """
+    height, looks = size[0], len(u) // len(order)
+    surface = first.surface
+    points, normals = surface.points.unflatten(0, (-1, looks)), surface.normal.unflatten(0, (-1, looks))
+    found = first.found.unflatten(0, (-1, looks)).float()
+    alike = torch.stack(
+        [
+            same_surface(points[:, i, None], normals[:, i, None], points, normals, 64) * found * found[:, i, None]
+            for i in range(looks)
+        ],
+        1,
+    )
+    chosen = alike.sum(-1).argmax(1)
+    pixel = torch.arange(len(order))
+    weight = alike[pixel, chosen]
+    weight = weight / weight.sum(-1, keepdim=True).clamp(min=1e-6)
+
+    def mean(values: Tensor) -> Tensor:
+        return (values.unflatten(0, (-1, looks)) * weight[..., None]).sum(1)
+
+    light = mean(diffuse)
+    brightness = diffuse.mean(-1, keepdim=True)
+    # Of n equal looks the mean strays by var / (n - 1) of theirs; one look alone may be anything.
+    crowd = (weight**2).sum(-1, keepdim=True)
+    middle = light.mean(-1, keepdim=True)
+    spread = (mean(brightness**2) - middle**2).clamp(min=0) * crowd / (1 - crowd).clamp(min=1e-3)
+    spread = torch.where(crowd > 0.9, middle**2, spread)
+    at = pixel * looks + chosen
+    features = Features(
+        _picture(surface.normal[at], order, height),
+        _picture(surface.points[at], order, height),
+        _picture(first.found[at], order, height),
+        _picture(surface.roughness[at], order, height),
+        wraps,
+    )
+    smooth, shine = denoised(
+        _picture(light, order, height),
+        _picture(mean(gloss), order, height),
+        _picture(spread[:, 0], order, height),
+        features,
+    )
+    smooth, shine = interpolated(smooth, shine, features, u, v, surface.points, surface.normal)
+    mirror = (1 - surface.roughness.clamp(0, 1)[:, None]) ** 4  # of what it shows, no neighbour knows
+    return smooth, shine + mirror * (gloss - shine)
 
 
 @dataclass(frozen=True)

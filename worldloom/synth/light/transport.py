@@ -22,6 +22,7 @@ _GUIDED = 0.6  # share of diffuse bounces that follow the guide, where there is 
 _ENDURANCE = 0.75  # of paths, in proportion to what they carry
 _LESSONS, _TRIES, _LESSON = 12000, 16, 1024  # places that teach it, paths from each, places at a time
 _ENCLOSED = 0.7  # share of first bounces that meet a surface, from which on it pays
+_CLOSE = 1.0  # sizes of a place: nearer to where they started paths do not end at known light
 _EVEN_SKY = 12.0  # skies of less contrast need no rays of their own
 _BRIGHTEST = 30.0  # what one path may bring beyond its first surface; a few fireflies are not worth their truth
 _LAMP_RAYS = 2  # from each point
@@ -76,10 +77,16 @@ class _Bounced:
 class Transport:
     """Paths through a caster's world; `gather` is safe to call from several threads."""
 
-    def __init__(self, caster: Caster, max_bounces: int = 4) -> None:
-        """`max_bounces`: how often light is reflected at most on its way to the eye."""
+    def __init__(self, caster: Caster, max_bounces: int = 4, reuse: bool = False) -> None:
+        """
+        Args:
+            max_bounces: how often light is reflected at most on its way to the eye.
+            reuse: paths end at places whose light was learnt (Ward et al. 1988, "A Ray Tracing Solution for Diffuse
+                Interreflection"): far less noise, for light that is a little blurred where it is reflected twice.
+        """
         self.caster = caster
         self.max_bounces = max_bounces
+        self.reuse = reuse
         self.emitters: Emitters = emitters(caster)
         self.sky: SkyTable = sky_table(caster.world.sky)
         sky = caster.world.sky
@@ -121,11 +128,17 @@ class Transport:
         places = replace(places, roughness=np.ones_like(places.roughness), metallic=np.zeros_like(places.metallic))
         num = places.position.shape[1]
         directions, worth = np.empty((3, num * _TRIES), np.float32), np.empty(num * _TRIES, np.float32)
+        light = np.empty((3, num), np.float32)
         seeds = rng.integers(0, 2**63, -(-num // _LESSON))
 
         def work(first: int, last: int) -> None:
             own = np.random.Generator(np.random.SFC64(int(seeds[first // _LESSON])))
-            found = self._bounced(places[np.arange(first, last)], np.zeros(last - first, bool), _TRIES, own)
+            part, chalk = places[np.arange(first, last)], np.zeros(last - first, bool)
+            # Light that is reused has been reflected once more than a path from here.
+            found = self._bounced(part, chalk, _TRIES, own, max(self.max_bounces - 1, 1))
+            light[:, first:last] = found.diffuse
+            for kind in self.kinds:
+                self._lit(kind, part, chalk, _TRIES, light[:, first:last], light[:, :0], own)
             directions[:, first * _TRIES : last * _TRIES] = found.direction
             worth[first * _TRIES : last * _TRIES] = LUMINANCE @ found.arriving
 
@@ -135,7 +148,7 @@ class Transport:
             [np.tile(np.arange(i, min(i + _LESSON, num)), _TRIES) for i in range(0, num, _LESSON)] or [np.zeros(0, int)]
         )
         size = float(np.clip(np.median(t[hit]) / 5, 0.3, 5.0))
-        self.guide = learnt_guide(picked(places.position, owner), picked(places.normal, owner), directions, worth, size)
+        self.guide = learnt_guide(places.position, places.normal, light, owner, directions, worth, size)
 
     def gather(self, points: Points, paths: int, rng: np.random.Generator) -> Light:
         """Light reflected by points, by so many paths from each besides the rays to sun, sky and lamps."""
@@ -143,7 +156,7 @@ class Transport:
         shiny = (points.metallic > 0.05) | (points.roughness < CHALK)
         for kind in self.kinds:
             self._lit(kind, points, shiny, paths, sun if kind == _SUN else diffuse, gloss, rng)
-        found = self._bounced(points, shiny, paths, rng)
+        found = self._bounced(points, shiny, paths, rng, self.max_bounces)
         return Light(sun, diffuse + found.diffuse, gloss + found.gloss)
 
     def _lit(
@@ -242,7 +255,9 @@ class Transport:
         limit = distance * np.float32(1 - 1e-4) - 2 * self._lift(position)
         return _Rays(direction, radiance, density, inverse.astype(np.float32), limit)
 
-    def _bounced(self, points: Points, shiny: np.ndarray, count: int, rng: np.random.Generator) -> "_Bounced":
+    def _bounced(
+        self, points: Points, shiny: np.ndarray, count: int, rng: np.random.Generator, bounces: int
+    ) -> "_Bounced":
         """Light over other surfaces and from the sky: `count` paths from each point."""
         n = points.position.shape[1]
         # Neighbouring rays of one stratum point alike, which is kind to the cache.
@@ -270,7 +285,7 @@ class Transport:
             density = plain.copy()
             density[s] = unguided[s]
         alive = np.flatnonzero((cosine > 0) & (dot(starts.face_normal, direction) > 0) & (density > 0))
-        incoming = self._followed(starts, direction, unguided, alive, count, rng)
+        incoming = self._followed(starts, direction, unguided, alive, count, rng, bounces)
         factor = np.where(density > 0, np.maximum(cosine, 0) / np.maximum(density, np.float32(1e-20)), 0)
         arriving = incoming * factor.astype(np.float32)
         diffuse = arriving.reshape(3, count, n).sum(1) / np.float32(count * math.pi)
@@ -289,8 +304,7 @@ class Transport:
         if self.guide is None:
             cosine = dot(normal, direction)
             return direction, cosine, np.maximum(cosine, 0) / np.float32(math.pi)
-        # A place near the border of two cells asks now one, now the other, so that no border shows.
-        place = self.guide.place(position + (rng.random(position.shape, np.float32) - 0.5) * self.guide.size, normal)
+        place = self._place(self.guide, position, normal, rng)
         known = place >= 0
         follow = np.flatnonzero(known & (u[0] < _GUIDED))
         v = np.stack([rng.random(len(follow), np.float32), u[1, follow], u[2, follow]])
@@ -301,6 +315,10 @@ class Transport:
         density[at] = (1 - _GUIDED) * density[at] + _GUIDED * self.guide.density(place[at], picked(direction, at))
         return direction, cosine, density
 
+    def _place(self, guide: Guide, position: np.ndarray, normal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Numbers of the places of points: near the border of two now one, now the other, so that no border shows."""
+        return guide.place(position + (rng.random(position.shape, np.float32) - 0.5) * guide.size, normal)
+
     def _followed(
         self,
         starts: Points,
@@ -309,6 +327,7 @@ class Transport:
         alive: np.ndarray,
         total: int,
         rng: np.random.Generator,
+        bounces: int,
     ) -> Float32[np.ndarray, "3 n"]:
         """Radiance that comes back along the first directions of paths."""
         radiance = np.zeros_like(direction)
@@ -316,7 +335,7 @@ class Transport:
         direction, density = picked(direction, alive), density[alive]
         through = np.ones_like(direction)
         share = np.float32(total)  # how many bounced paths compete with a ray to a source
-        for bounce in range(1, self.max_bounces + 1):
+        for bounce in range(1, bounces + 1):
             t, face, _, _ = self.caster.intersected(rows(position), rows(direction))
             missed, hit = np.flatnonzero(face < 0), np.flatnonzero(face >= 0)
             sky = self.sky.look(picked(direction, missed))
@@ -340,11 +359,25 @@ class Transport:
                         own / (own + per_angle)
                     )
                     add_at(radiance, alive[shining], _bounded(picked(through, shining) * light, bounce))
-            if bounce == self.max_bounces:
+            if bounce == bounces:
                 break
             position = picked(position, hit) + t[hit] * direction
             normal *= np.where(towards > 0, np.float32(-1), np.float32(1))
             through *= picked(self.colours, self.soup.material_numbers_of(face))
+            if self.reuse and self.guide is not None:
+                place = self._place(self.guide, position, normal, rng)
+                # What is close is seen too well for light that is known in the mean of a cube.
+                known = (place >= 0) & self.guide.sure[place] & ((bounce > 1) | (t[hit] > _CLOSE * self.guide.size))
+                at, on = np.flatnonzero(known), np.flatnonzero(~known)
+                add_at(radiance, alive[at], _bounded(picked(through, at) * picked(self.guide.light, place[at]), bounce))
+                alive, position, normal, through = (
+                    alive[on],
+                    picked(position, on),
+                    picked(normal, on),
+                    picked(through, on),
+                )
+                if not len(on):
+                    break
             position = self._lifted(position, normal)
             if self.kinds:
                 self._lit_on_the_way(position, normal, through, alive, radiance, rng)
