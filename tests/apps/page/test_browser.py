@@ -65,7 +65,7 @@ def made(browser: Any, app: Served, tmp_path_factory: pytest.TempPathFactory) ->
     page.locator("#panorama input[type=file]").set_input_files(stripes(folder / "stripes.png"))
     page.get_by_text("stripes").first.wait_for()
     page.get_by_role("radio", name="Draft").check()
-    page.locator("#make-scene").click()
+    page.locator("#start-scene").click()
     page.locator("#scene-status li, #view iframe").first.wait_for()
     page.screenshot(path=SCREENSHOTS / "progress.png")
     page.locator("#view iframe").wait_for()
@@ -219,7 +219,7 @@ def test_a_clip_becomes_futures_side_by_side(visitor: Visitor, tmp_path: Path) -
     page.locator("#futures input[type=number]").fill("2")
     page.locator("#horizon input[type=number]").fill("2")
     page.locator("#horizon input[type=number]").press("Tab")
-    page.locator("#forecast").click()
+    page.locator("#start-drive").click()
     futures = page.frame_locator("#futures-view iframe")
     futures.locator("body[data-ready=yes]").wait_for()
     names = futures.locator("figcaption").all_inner_texts()
@@ -255,13 +255,13 @@ def test_a_clip_becomes_futures_side_by_side(visitor: Visitor, tmp_path: Path) -
 def test_a_job_that_is_cancelled_leaves_nothing(visitor: Visitor, app: Served) -> None:
     page = visitor.open()
     before = app.pieces()
-    page.locator("#make-scene").click()
+    page.locator("#start-scene").click()
     page.locator("#scene-status [role=status]").wait_for()
     page.reload()  # the job goes on, and the page finds it again
     page.locator("#scene-status [role=status]").wait_for()
     page.locator("#cancel-scene").click()
     page.get_by_text("Cancelled; nothing was kept.").wait_for()
-    page.wait_for_function("() => !document.querySelector('#make-scene').disabled")
+    page.wait_for_function("() => !document.querySelector('#start-scene').disabled")
     assert app.pieces() == before
 
 
@@ -271,7 +271,7 @@ def test_a_bad_file_is_one_readable_line(visitor: Visitor, app: Served, tmp_path
     (tmp_path / "words.png").write_text("not a picture")
     page.locator("#panorama input[type=file]").set_input_files(tmp_path / "words.png")
     page.get_by_text("words").first.wait_for()
-    page.locator("#make-scene").click()
+    page.locator("#start-scene").click()
     page.locator("#scene-status [role=alert]").wait_for()
     said = page.locator("#scene-status [role=alert]").inner_text()
     assert "words.png" in said
@@ -320,6 +320,6 @@ def test_the_keyboard_reaches_what_the_mouse_does(visitor: Visitor) -> None:
     for _ in range(40):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("() => document.activeElement.closest('[id]')?.id ?? ''"))
-        if "make-scene" in reached:
+        if "start-scene" in reached:
             break
-    assert "make-scene" in reached
+    assert "start-scene" in reached
