@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 
 from tests.apps.page.running_app import Served
-from worldloom.geometry import OCC3D_CLASSES, OCC3D_GRID, Occupancy
-from worldloom.geometry.io import load_camera_paths, load_video, save_clip
+from tests.recon.photographed_room import cameras_in_a_row, photographed
+from worldloom.geometry import OCC3D_CLASSES, OCC3D_GRID, Occupancy, PosedImages
+from worldloom.geometry.io import load_camera_paths, load_video, save_clip, save_image
+from worldloom.geometry.io.nerfstudio import save_nerfstudio
 
 SCREENSHOTS = Path(__file__).parents[3] / "out" / "screenshots"
 PATIENCE = 120_000  # milliseconds: for machines that do other things, too
@@ -202,6 +204,29 @@ def test_a_screenshot_and_a_film_are_handed_over(visitor: Visitor, made: str, tm
     (path,) = load_camera_paths(files["walk_path.json"])
     places = path.cameras.world_from_cam[:, :3, 3]
     assert (places[-1] - places[0]).norm() > 0.1, "it was a walk"
+
+
+def test_photos_become_a_scene_to_walk_in(visitor: Visitor, tmp_path: Path) -> None:
+    photos, _ = photographed(cameras_in_a_row(4, (96, 128)))
+    names = tuple(f"images/{name}" for name in photos.names)
+    save_nerfstudio(tmp_path / "transforms.json", PosedImages(photos.cameras, names))
+    for name, rgb in zip(photos.names, photos.rgb, strict=True):
+        save_image(tmp_path / name, rgb)
+    page = visitor.open()
+    page.get_by_role("tab", name="Reconstruct").click()
+    page.locator("#photos input[type=file]").set_input_files(sorted(tmp_path.iterdir()))
+    page.get_by_text("transforms").first.wait_for()
+    page.locator("#minutes input[type=number]").fill("0")
+    page.locator("#minutes input[type=number]").press("Tab")
+    page.locator("#start-reconstruction").click()
+    page.locator("#photos-view iframe").wait_for()
+    settled(page, frame="#photos-view iframe")
+    page.screenshot(path=SCREENSHOTS / "photos.png", full_page=True)
+    link = page.locator("#photos-files a").first.get_attribute("href")
+    assert re.fullmatch(r"/\?open=reconstruction-[\w-]{22}", link)
+    page = visitor.open(link)
+    page.locator("#photos-view iframe").wait_for()
+    assert page.get_by_role("tab", name="Reconstruct").get_attribute("aria-selected") == "true"
 
 
 def test_a_clip_becomes_futures_side_by_side(visitor: Visitor, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import gradio as gr
 from worldloom.apps.page import shown
 from worldloom.apps.page.drive_tab import DriveTab
 from worldloom.apps.page.job_controls import QUIET, JobControls
+from worldloom.apps.page.photos_tab import PhotosTab
 from worldloom.apps.page.scene_tab import SceneTab
 from worldloom.apps.page.services import Services
 from worldloom.apps.page.visitors import SHOWN, kind_of
@@ -12,8 +13,8 @@ from worldloom.apps.page.worlds_tab import WorldsTab
 from worldloom.errors import InputError
 
 _INTRO = """# worldloom
-**Scene**: a 360° panorama becomes a world you can walk through. **Drive**: past occupancy and an ego path become
-the futures."""
+**Scene**: a 360° panorama becomes a world you can walk through. **Reconstruct**: so do many photos, or a video.
+**Drive**: past occupancy and an ego path become the futures."""
 # Whether the browser draws WebGL on the processor; then the server draws faster.
 _SOFTWARE_WEBGL = """() => {
   const gl = document.createElement("canvas").getContext("webgl2");
@@ -58,11 +59,13 @@ def build_blocks(services: Services, shown_first: bool) -> gr.Blocks:
         with gr.Tabs(selected="scene") as tabs:
             with gr.Tab("Scene", id="scene"):
                 scene = SceneTab(services, on_server)
+            with gr.Tab("Reconstruct", id="reconstruction"):
+                photos = PhotosTab(services, on_server)
             with gr.Tab("Drive", id="drive"):
                 drive = DriveTab(services, on_server)
             with gr.Tab("Worlds", id="worlds") as tab:
                 WorldsTab(services, tab)
-        all_controls |= {"scene": scene.controls, "drive": drive.controls}
+        all_controls |= {"scene": scene.controls, "reconstruction": photos.controls, "drive": drive.controls}
         jobs = [controls.job for controls in all_controls.values()]
         loaded = page.load(arrive, on_server, [on_server, opened, *jobs, tabs, notice], js=_SOFTWARE_WEBGL, **QUIET)
         drive.map_after(loaded)

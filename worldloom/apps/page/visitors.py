@@ -21,7 +21,7 @@ DOWNLOAD = ".download-"  # archives under way
 _TITLE, _UPLOAD = "title.json", ".upload"
 _KEY = ".key"
 _FOLDER = re.compile(r"visitor-[0-9a-f]{32}")
-_NAME = re.compile(r"(scene|drive|export)-[A-Za-z0-9_-]{22}")
+_NAME = re.compile(r"(scene|reconstruction|drive|export)-[A-Za-z0-9_-]{22}")
 SHOWN = "shown"  # the name of the result that the page was started with
 _LONGEST_TITLE = 80
 
@@ -37,7 +37,7 @@ class Piece:
 
     @property
     def kind(self) -> str:
-        """scene, drive or export."""
+        """scene, reconstruction, drive or export."""
         if self.name != SHOWN:
             return kind_of(self.name)
         return "scene" if (self.result / "scene.ply").is_file() else "drive"
@@ -95,7 +95,7 @@ class Visitors:
 
     def keep_upload(self, piece: Piece, source: Path) -> Path:
         """A copy of an uploaded file, for the piece's job."""
-        (piece.folder / _UPLOAD).mkdir()
+        (piece.folder / _UPLOAD).mkdir(exist_ok=True)
         kept = piece.folder / _UPLOAD / source.name
         shutil.copyfile(source, kept)
         return kept
