@@ -160,7 +160,7 @@ def _page(folder: Path) -> None:
         page.screenshot(path=IMAGES / "app_scene.jpg", type="jpeg", quality=88)
         page.get_by_role("tab", name="Drive").click()
         page.get_by_role("radio", name="as the clip drove").check()
-        page.locator("#forecast").click()
+        page.locator("#start-drive").click()
         futures = page.frame_locator("#futures-view iframe")
         futures.locator("body[data-ready=yes]").wait_for()
         futures.get_by_role("slider").fill("4")

@@ -15,6 +15,7 @@ from tests.apps.test_scene_bad_input import tree
 from tests.recon.photographed_room import cameras_in_a_row, photographed
 from worldloom.apps import cli, recon
 from worldloom.errors import InputError, MissingExtra
+from worldloom.geometry.io.gaussians import load_gaussians
 from worldloom.geometry.io.images import load_image, save_image
 
 
@@ -285,4 +286,4 @@ def test_a_full_disk_is_told_and_the_run_goes_on(photos, tmp_path, monkeypatch):
         recon.make_recon(photos, tmp_path / "out", options=few)
     with pytest.raises(InputError, match="another request"):
         recon.make_recon(photos, tmp_path / "out", options=recon.ReconOptions(refine_steps=1), resume=True)
-    assert torch.isfinite(recon.load_gaussians(made.folder / "scene.ply").means).all()
+    assert torch.isfinite(load_gaussians(made.folder / "scene.ply").means).all()

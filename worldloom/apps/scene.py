@@ -15,11 +15,11 @@ from worldloom.apps.run_folder import REPORT, Run, open_run
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, CameraPath, Gaussians, Panorama
 from worldloom.geometry.equirect import solid_angles
-from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.camera_paths import load_camera_paths, save_camera_paths
 from worldloom.geometry.io.cameras import load_cameras, save_cameras
 from worldloom.geometry.io.gaussians import load_gaussians, save_gaussians
 from worldloom.geometry.io.images import load_image, save_image
+from worldloom.geometry.io.json_file import save_json
 from worldloom.geometry.io.navmesh import save_navmesh
 from worldloom.geometry.io.video import save_video
 from worldloom.geometry.posed_images import PosedImages
@@ -203,9 +203,7 @@ def _save_plan(run: Run, plan: Plan) -> None:
     save_cameras(run.folder / "cameras.json", PosedImages(film, names))
     save_camera_paths(run.folder / "paths.json", [p.as_camera_path for p in plan.paths])
     save_navmesh(run.folder / "navmesh.json", plan.navmesh)
-    with atomic_path(run.folder / "coverage.json") as temporary:
-        content = {"film": path.name, **plan_report(plan)}
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    save_json(run.folder / "coverage.json", {"film": path.name, **plan_report(plan)})
     save_image(run.folder / "coverage.png", plan_picture(plan))
     for note in plan.notes:
         run.warn(note)

@@ -62,6 +62,8 @@ class PosedImages:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: slice) -> "PosedImages":
-        distortion = None if self.distortion is None else Distortion(self.distortion.coefficients[index])
-        return PosedImages(self.cameras[index], self.names[index], distortion, self.points, self.point_rgb)
+    def __getitem__(self, index: slice | list[int]) -> "PosedImages":
+        names = self.names[index] if isinstance(index, slice) else tuple(self.names[i] for i in index)
+        at = index if isinstance(index, slice) else torch.tensor(index, dtype=torch.long)
+        distortion = None if self.distortion is None else Distortion(self.distortion.coefficients[at])
+        return PosedImages(self.cameras[at], names, distortion, self.points, self.point_rgb)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from worldloom.errors import InputError
 
+TOLERANCE = 0.05  # relative error in inverse depth of a pixel that an alignment explains
 FEWEST = 20  # pixels to align by
 MAX_PIXELS = 20_000  # more say no more
 
@@ -33,7 +34,7 @@ def align(
     valid: Bool[Tensor, "*batch"] | None = None,
     *,
     offset: bool = True,
-    tolerance: float = 0.05,
+    tolerance: float = TOLERANCE,
     rounds: int = 256,
     seed: int = 0,
 ) -> Alignment:

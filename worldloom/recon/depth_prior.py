@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldloom.errors import InputError
-from worldloom.recon.align_depth import FEWEST, Alignment, align
+from worldloom.recon.align_depth import FEWEST, TOLERANCE, Alignment, align
 from worldloom.recon.depth_splats import SURE
 from worldloom.recon.photo_depth import PhotoDepth
 
@@ -22,14 +22,14 @@ class Joined:
 
     depth: PhotoDepth
     alignments: tuple[Alignment | None, ...]  # of each photo; None where there was no prior or it did not fit
-    common: bool  # one scale did for all photos
+    common: bool  # one scale did for most photos
 
 
 def join_prior(found: PhotoDepth, prior: Float[Tensor, "v h w"]) -> Joined:
     """Depth where stereo is sure, and the prior's elsewhere; an exact prior's everywhere.
 
-    First one scale is tried for all photos, as of a depth camera or a metric network. If that does not explain what
-    stereo is sure about, each photo gets its own scale and offset in inverse depth.
+    First one scale is tried for all photos, as of a depth camera or a metric network. A photo where that does not
+    explain what stereo is sure about gets its own scale and offset in inverse depth.
 
     Args:
         prior: at the size of `found`; NaN where unknown, in any unit.
@@ -43,11 +43,15 @@ def join_prior(found: PhotoDepth, prior: Float[Tensor, "v h w"]) -> Joined:
     if not bool(given.any()):
         raise InputError("expected depths above 0, got none")
     one = _try(prior, found.depth, sure & given, offset=False)
-    fits = [
-        None if not bool(given[i].any())
-        else one or _try(prior[i], found.depth[i], (sure & given)[i], offset=True)
-        for i in range(len(found))
-    ]  # fmt: skip
+    fits = []
+    for i in range(len(found)):
+        known = prior[i], found.depth[i], (sure & given)[i]
+        if not bool(given[i].any()):
+            fits.append(None)
+        elif one is not None and _holds(one, *known):
+            fits.append(one)
+        else:
+            fits.append(_try(*known, offset=True))
     if not any(fits):
         raise InputError("expected depths that fit the photos up to scale and offset, got none that do")
     depth, confidence, far = found.depth.clone(), found.confidence.clone(), found.far.clone()
@@ -68,3 +72,10 @@ def _try(prior: Tensor, known: Tensor, valid: Tensor, offset: bool) -> Alignment
         return None
     found = align(prior, known, valid, offset=offset)
     return found if found.inliers >= ENOUGH else None
+
+
+def _holds(one: Alignment, prior: Tensor, known: Tensor, valid: Tensor) -> bool:
+    """Whether the scale of all photos explains this one, too; there is no saying where stereo is hardly sure."""
+    if int(valid.sum()) < FEWEST:
+        return True
+    return float(((known[valid] / one(prior[valid]) - 1).abs() < TOLERANCE).float().mean()) >= ENOUGH

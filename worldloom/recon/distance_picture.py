@@ -21,21 +21,26 @@ _SKY = torch.tensor([0.45, 0.67, 0.87])
 
 
 def distance_picture(panorama: Panorama) -> Float[Tensor, "3 h w"]:
-    """Distance of a panorama as `ramp_picture` shows it."""
-    return ramp_picture(panorama.distance, panorama.sky)
+    """Distance of a panorama as `ramp_pictures` shows it, between its 1st and 99th percentile."""
+    return ramp_pictures(panorama.distance[None], panorama.sky[None])[0]
 
 
-def ramp_picture(distance: Float[Tensor, "h w"], sky: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
-    """Distance or depth on a logarithmic scale, dark where near and light where far; the sky is light blue.
+def ramp_pictures(
+    distance: Float[Tensor, "v h w"], sky: Bool[Tensor, "v h w"], tail: float = 0.01
+) -> Float[Tensor, "v 3 h w"]:
+    """Distance or depth on one logarithmic scale, dark where near and light where far; the sky is light blue.
 
-    The ends are the 1st and 99th percentile of all that is not sky.
+    Args:
+        tail: share of all that is not sky that is nearer than the scale's one end, and as much beyond the other.
     """
-    solid = distance[~sky]
-    if not len(solid):
-        return _SKY[:, None, None].repeat(1, *distance.shape)
-    ordered = solid.sort().values
-    nearest, farthest = ordered[len(ordered) // 100], ordered[-1 - len(ordered) // 100]
-    return torch.where(sky, _SKY[:, None, None], distance_colours(distance, nearest.item(), farthest.item()))
+    ordered = distance[~sky].sort().values
+    if not len(ordered):
+        return _SKY[:, None, None].repeat(len(distance), 1, *distance.shape[1:])
+    cut = int(len(ordered) * tail)
+    ends = ordered[cut].item(), ordered[-1 - cut].item()
+    return torch.stack(
+        [torch.where(s, _SKY[:, None, None], distance_colours(d, *ends)) for d, s in zip(distance, sky, strict=True)]
+    )
 
 
 def distance_colours(distance: Float[Tensor, "h w"], nearest: float, farthest: float) -> Float[Tensor, "3 h w"]:

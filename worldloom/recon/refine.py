@@ -107,8 +107,9 @@ def refine(
 
     Args:
         depth: of the same photos, at any size.
-        folder: for a checkpoint, from which the same call goes on; SIGINT and SIGTERM save before they end the run.
-        tell: is called after each step.
+        folder: for a checkpoint, from which the same call goes on. SIGINT, SIGTERM and whatever `tell` raises save
+            before they end the run.
+        tell: is called after each step, and may raise to end the run.
     Raises:
         InputError: no Gaussians, photos of which none has a valid pixel, or a checkpoint of another run.
         KeyboardInterrupt: after saving, where the run was stopped.
@@ -120,20 +121,26 @@ def refine(
     if depth is not None and len(depth) != len(photos):
         raise InputError(f"expected a depth for each of {len(photos)} photos, got {len(depth)}")
     run = _Run(gaussians, photos, config, depth)
-    if folder is not None:
-        run.load(folder / CHECKPOINT)
+    checkpoint = None if folder is None else folder / CHECKPOINT
+    if checkpoint is not None:
+        run.load(checkpoint)
     started, before = time.monotonic(), run.seconds
     saved = started
     with stoppable() as stop:
         while (share := run.share()) < 1:
             run.step(share)
             run.seconds = before + time.monotonic() - started
-            tell(run.progress())
-            if folder is not None and (stop.is_set or time.monotonic() - saved > SAVE_EVERY):
-                run.save(folder / CHECKPOINT)
+            try:
+                tell(run.progress())
+                if stop.is_set and run.share() < 1:
+                    raise KeyboardInterrupt
+            except BaseException:
+                if checkpoint is not None:
+                    run.save(checkpoint)
+                raise
+            if checkpoint is not None and time.monotonic() - saved > SAVE_EVERY:
+                run.save(checkpoint)
                 saved = time.monotonic()
-            if stop.is_set and run.share() < 1:
-                raise KeyboardInterrupt
     return run.result()
 
 

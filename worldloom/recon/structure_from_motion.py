@@ -1,7 +1,6 @@
 """Cameras of photos that come without: structure from motion by COLMAP."""
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from torch import Tensor
 
 from worldloom.errors import InputError, require
 from worldloom.geometry.io.colmap import load_colmap
+from worldloom.geometry.io.images import save_image
+from worldloom.geometry.io.photo_set import PhotoSet
 from worldloom.geometry.posed_images import PosedImages
 from worldloom.geometry.rigid import compose
 from worldloom.recon.world_up import upright
@@ -22,14 +23,12 @@ OVERLAP = 12  # neighbours
 MAX_FEATURES = 4096
 
 
-def cameras_by_colmap(folder: Path, names: Sequence[str], seed: int = 0) -> PosedImages:
-    """Cameras, lens distortion and sparse points of photos of one camera, by pycolmap.
+def cameras_by_colmap(photos: PhotoSet, seed: int = 0) -> PosedImages:
+    """Cameras, lens distortion and sparse points of those photos of one camera that find a place, by pycolmap.
 
     The world is upright as far as the photos are, its origin lies amid the cameras, and its unit is their mean distance
     from there: photos alone tell no scale.
 
-    Args:
-        names: of the photos, inside `folder`; of one size.
     Raises:
         MissingExtra: pycolmap is not installed.
         InputError: fewer than three photos find a place.
@@ -37,8 +36,14 @@ def cameras_by_colmap(folder: Path, names: Sequence[str], seed: int = 0) -> Pose
     pycolmap: Any = require("pycolmap", "colmap", "finding cameras of photos that come without")
     pycolmap.logging.minloglevel = 3
     with tempfile.TemporaryDirectory() as temporary:
-        database, models = Path(temporary) / "database.db", Path(temporary) / "models"
-        models.mkdir()
+        folder, models = Path(temporary) / "images", Path(temporary) / "models"
+        database, model = Path(temporary) / "database.db", Path(temporary) / "best"
+        for new in (folder, models, model):
+            new.mkdir()
+        # Written anew: upright, of one size, and no file that somebody else wrote reaches another decoder.
+        names = [f"{i:05d}.png" for i in range(len(photos.names))]
+        for name, rgb in zip(names, photos.rgb, strict=True):
+            save_image(folder / name, rgb)
         extraction = pycolmap.FeatureExtractionOptions()
         extraction.sift.max_num_features = MAX_FEATURES
         extraction.num_threads = torch.get_num_threads()
@@ -46,7 +51,7 @@ def cameras_by_colmap(folder: Path, names: Sequence[str], seed: int = 0) -> Pose
         pycolmap.extract_features(
             database,
             folder,
-            image_names=list(names),
+            image_names=names,
             camera_mode=pycolmap.CameraMode.SINGLE,
             reader_options=pycolmap.ImageReaderOptions(camera_model="OPENCV"),
             extraction_options=extraction,
@@ -68,10 +73,9 @@ def cameras_by_colmap(folder: Path, names: Sequence[str], seed: int = 0) -> Pose
                 f"expected at least {FEWEST} of {len(names)} photos to show the same things from different places, so "
                 f"that their cameras can be found; got {got}. Give --cameras, or more photos that overlap"
             )
-        model = Path(temporary) / "best"
-        model.mkdir()
         best.write(model)
-        return _placed(load_colmap(model))
+        posed = _placed(load_colmap(model))
+    return replace(posed, names=tuple(photos.names[int(Path(name).stem)] for name in posed.names))
 
 
 def _placed(posed: PosedImages) -> PosedImages:

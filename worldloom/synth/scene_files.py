@@ -1,6 +1,5 @@
 """A world as a folder: pictures with truth, cameras, the mesh, and what everything in it is."""
 
-import json
 import math
 import random
 from collections.abc import Callable
@@ -11,8 +10,8 @@ import torch
 
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, intrinsics, look_at
-from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.cameras import save_cameras
+from worldloom.geometry.io.json_file import save_json
 from worldloom.geometry.io.nerfstudio import save_nerfstudio
 from worldloom.geometry.io.textured import save_textured_glb
 from worldloom.geometry.posed_images import PosedImages
@@ -134,8 +133,7 @@ def write_world(
         "exposure": caster.world.exposure,
         "num_triangles": sum(len(part.faces) for thing in world.things for part in thing.parts),
     }
-    with atomic_path(target / WORLD_FILE) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    save_json(target / WORLD_FILE, content)
 
 
 def view_cameras(caster: Caster, options: SceneOptions, dice: random.Random) -> list[Camera]:

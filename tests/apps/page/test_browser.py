@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 
 from tests.apps.page.running_app import Served
-from worldloom.geometry import OCC3D_CLASSES, OCC3D_GRID, Occupancy
-from worldloom.geometry.io import load_camera_paths, load_video, save_clip
+from tests.recon.photographed_room import cameras_in_a_row, photographed
+from worldloom.geometry import OCC3D_CLASSES, OCC3D_GRID, Occupancy, PosedImages
+from worldloom.geometry.io import load_camera_paths, load_video, save_clip, save_image
+from worldloom.geometry.io.nerfstudio import save_nerfstudio
 
 SCREENSHOTS = Path(__file__).parents[3] / "out" / "screenshots"
 PATIENCE = 120_000  # milliseconds: for machines that do other things, too
@@ -65,7 +67,7 @@ def made(browser: Any, app: Served, tmp_path_factory: pytest.TempPathFactory) ->
     page.locator("#panorama input[type=file]").set_input_files(stripes(folder / "stripes.png"))
     page.get_by_text("stripes").first.wait_for()
     page.get_by_role("radio", name="Draft").check()
-    page.locator("#make-scene").click()
+    page.locator("#start-scene").click()
     page.locator("#scene-status li, #view iframe").first.wait_for()
     page.screenshot(path=SCREENSHOTS / "progress.png")
     page.locator("#view iframe").wait_for()
@@ -204,6 +206,29 @@ def test_a_screenshot_and_a_film_are_handed_over(visitor: Visitor, made: str, tm
     assert (places[-1] - places[0]).norm() > 0.1, "it was a walk"
 
 
+def test_photos_become_a_scene_to_walk_in(visitor: Visitor, tmp_path: Path) -> None:
+    photos, _ = photographed(cameras_in_a_row(4, (96, 128)))
+    names = tuple(f"images/{name}" for name in photos.names)
+    save_nerfstudio(tmp_path / "transforms.json", PosedImages(photos.cameras, names))
+    for name, rgb in zip(photos.names, photos.rgb, strict=True):
+        save_image(tmp_path / name, rgb)
+    page = visitor.open()
+    page.get_by_role("tab", name="Reconstruct").click()
+    page.locator("#photos input[type=file]").set_input_files(sorted(tmp_path.iterdir()))
+    page.get_by_text("transforms").first.wait_for()
+    page.locator("#minutes input[type=number]").fill("0")
+    page.locator("#minutes input[type=number]").press("Tab")
+    page.locator("#start-reconstruction").click()
+    page.locator("#photos-view iframe").wait_for()
+    settled(page, frame="#photos-view iframe")
+    page.screenshot(path=SCREENSHOTS / "photos.png", full_page=True)
+    link = page.locator("#photos-files a").first.get_attribute("href")
+    assert re.fullmatch(r"/\?open=reconstruction-[\w-]{22}", link)
+    page = visitor.open(link)
+    page.locator("#photos-view iframe").wait_for()
+    assert page.get_by_role("tab", name="Reconstruct").get_attribute("aria-selected") == "true"
+
+
 def test_a_clip_becomes_futures_side_by_side(visitor: Visitor, tmp_path: Path) -> None:
     page = visitor.open()
     page.get_by_role("tab", name="Drive").click()
@@ -219,7 +244,7 @@ def test_a_clip_becomes_futures_side_by_side(visitor: Visitor, tmp_path: Path) -
     page.locator("#futures input[type=number]").fill("2")
     page.locator("#horizon input[type=number]").fill("2")
     page.locator("#horizon input[type=number]").press("Tab")
-    page.locator("#forecast").click()
+    page.locator("#start-drive").click()
     futures = page.frame_locator("#futures-view iframe")
     futures.locator("body[data-ready=yes]").wait_for()
     names = futures.locator("figcaption").all_inner_texts()
@@ -255,13 +280,13 @@ def test_a_clip_becomes_futures_side_by_side(visitor: Visitor, tmp_path: Path) -
 def test_a_job_that_is_cancelled_leaves_nothing(visitor: Visitor, app: Served) -> None:
     page = visitor.open()
     before = app.pieces()
-    page.locator("#make-scene").click()
+    page.locator("#start-scene").click()
     page.locator("#scene-status [role=status]").wait_for()
     page.reload()  # the job goes on, and the page finds it again
     page.locator("#scene-status [role=status]").wait_for()
     page.locator("#cancel-scene").click()
     page.get_by_text("Cancelled; nothing was kept.").wait_for()
-    page.wait_for_function("() => !document.querySelector('#make-scene').disabled")
+    page.wait_for_function("() => !document.querySelector('#start-scene').disabled")
     assert app.pieces() == before
 
 
@@ -271,7 +296,7 @@ def test_a_bad_file_is_one_readable_line(visitor: Visitor, app: Served, tmp_path
     (tmp_path / "words.png").write_text("not a picture")
     page.locator("#panorama input[type=file]").set_input_files(tmp_path / "words.png")
     page.get_by_text("words").first.wait_for()
-    page.locator("#make-scene").click()
+    page.locator("#start-scene").click()
     page.locator("#scene-status [role=alert]").wait_for()
     said = page.locator("#scene-status [role=alert]").inner_text()
     assert "words.png" in said
@@ -320,6 +345,6 @@ def test_the_keyboard_reaches_what_the_mouse_does(visitor: Visitor) -> None:
     for _ in range(40):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("() => document.activeElement.closest('[id]')?.id ?? ''"))
-        if "make-scene" in reached:
+        if "start-scene" in reached:
             break
-    assert "make-scene" in reached
+    assert "start-scene" in reached

@@ -12,7 +12,6 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from worldloom.apps.bench.result import Row, cpu_seconds, measure
-from worldloom.apps.recon import ReconOptions, held_out, scores, take_photos
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, Gaussians, apply, intrinsics, look_at
 from worldloom.geometry.equirect import rays
@@ -20,6 +19,8 @@ from worldloom.recon import Photos, RefineConfig, SweepConfig, plane_sweep, refi
 from worldloom.recon.data.splits import WORLD_SPLITS, kind_of_world
 from worldloom.recon.depth_prior import join_prior
 from worldloom.recon.depth_splats import splats_from_points, with_shell
+from worldloom.recon.photo_files import load_photos
+from worldloom.recon.photo_scores import held_out, scores
 from worldloom.render import render
 from worldloom.synth.cast import Caster
 from worldloom.synth.scene_files import make_world
@@ -35,6 +36,7 @@ FAR = 100.0  # metres; farther things have no depth to be asked
 PRIOR_SCALE, PRIOR_NOISE = 1.7, 0.02  # what a depth prior of another unit is given
 KINDS = ("room", "street")
 _STEPS_TIMED = 16
+_HOLD_OUT = 8  # every 8th photo
 
 
 def run(quick: bool, data: Path | None = None) -> list[Row]:
@@ -159,20 +161,18 @@ def _f1(points: Float[Tensor, "n 3"], truth: Float[Tensor, "m 3"], near: float) 
 
 def photo_rows(data: Path, minutes: float) -> list[Row]:
     """PSNR of photos that refinement never saw, after so many minutes of it."""
-    options = ReconOptions(refine_minutes=minutes)
-    taken = take_photos(data, None, options)
+    taken = load_photos(data)
     if taken.posed is None:
         raise InputError(f"{data}: expected photos with cameras to measure by, got photos alone")
     photos = undistorted(taken.posed, taken.photos.rgb)
-    held = held_out(len(photos), options.hold_out)
+    held = held_out(len(photos), _HOLD_OUT)
     learned = photos[[i for i in range(len(photos)) if i not in held]]
     began = cpu_seconds()
     swept = plane_sweep(learned)
     start = splats_from_depth(learned, swept)
     sweep = cpu_seconds() - began
-    assert options.refine is not None
     began = cpu_seconds()
-    done = refine(start, learned, options.refine, depth=swept)
+    done = refine(start, learned, RefineConfig(minutes=minutes), depth=swept)
     spent = cpu_seconds() - began
     after, before = scores(done.gaussians, photos[held]), scores(start, photos[held])
     height, width = photos.cameras.size

@@ -4,16 +4,17 @@ import gradio as gr
 
 from worldloom.apps.page import shown
 from worldloom.apps.page.drive_tab import DriveTab
+from worldloom.apps.page.job_controls import QUIET, JobControls
+from worldloom.apps.page.photos_tab import PhotosTab
 from worldloom.apps.page.scene_tab import SceneTab
 from worldloom.apps.page.services import Services
-from worldloom.apps.page.visitors import SHOWN
-from worldloom.apps.page.work import drive_work, scene_work
+from worldloom.apps.page.visitors import SHOWN, kind_of
 from worldloom.apps.page.worlds_tab import WorldsTab
 from worldloom.errors import InputError
 
 _INTRO = """# worldloom
-**Scene**: a 360° panorama becomes a world you can walk through. **Drive**: past occupancy and an ego path become
-the futures."""
+**Scene**: a 360° panorama becomes a world you can walk through. **Reconstruct**: so do many photos, or a video.
+**Drive**: past occupancy and an ego path become the futures."""
 # Whether the browser draws WebGL on the processor; then the server draws faster.
 _SOFTWARE_WEBGL = """() => {
   const gl = document.createElement("canvas").getContext("webgl2");
@@ -29,6 +30,8 @@ _SOFTWARE_WEBGL = """() => {
 def build_blocks(services: Services, shown_first: bool) -> gr.Blocks:
     """The page; `shown_first`: there is a piece SHOWN to begin with."""
 
+    all_controls: dict[str, JobControls] = {}
+
     def arrive(on_server: bool, request: gr.Request) -> tuple:
         """Which piece a link asks for, jobs that are still under way, and the tab to show."""
         asked = dict(request.query_params).get("open") or (SHOWN if shown_first else None)
@@ -38,12 +41,11 @@ def build_blocks(services: Services, shown_first: bool) -> gr.Blocks:
             jobs = services.jobs.unfinished(services.visitor(request))
         except InputError as error:
             jobs, said = [], shown.error(error)
-        mine = {job.work: job.name for job in jobs}
-        scene_job, drive_job = mine.get(scene_work), mine.get(drive_work)
-        tab = piece.kind if piece else ("drive" if drive_job and not scene_job else "scene")
+        mine = {kind_of(job.folder.name): job.name for job in jobs}
+        under_way = next((kind for kind in all_controls if kind in mine), "scene")
         return (
-            on_server, piece.name if piece else None, scene_job, drive_job, gr.update(selected=tab),
-            gr.update(value=said, visible=bool(said)),
+            on_server, piece.name if piece else None, *(mine.get(kind) for kind in all_controls),
+            gr.update(selected=piece.kind if piece else under_way), gr.update(value=said, visible=bool(said)),
         )  # fmt: skip
 
     with gr.Blocks(title="worldloom", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
@@ -57,17 +59,17 @@ def build_blocks(services: Services, shown_first: bool) -> gr.Blocks:
         with gr.Tabs(selected="scene") as tabs:
             with gr.Tab("Scene", id="scene"):
                 scene = SceneTab(services, on_server)
+            with gr.Tab("Reconstruct", id="reconstruction"):
+                photos = PhotosTab(services, on_server)
             with gr.Tab("Drive", id="drive"):
                 drive = DriveTab(services, on_server)
             with gr.Tab("Worlds", id="worlds") as tab:
                 WorldsTab(services, tab)
-        loaded = page.load(
-            arrive, on_server, [on_server, opened, scene.job, drive.job, tabs, notice],
-            js=_SOFTWARE_WEBGL, api_visibility="private", show_progress="hidden",
-        )  # fmt: skip
-        scene.show_after(loaded, opened, on_server)
-        drive.show_after(loaded, opened)
+        all_controls |= {"scene": scene.controls, "reconstruction": photos.controls, "drive": drive.controls}
+        jobs = [controls.job for controls in all_controls.values()]
+        loaded = page.load(arrive, on_server, [on_server, opened, *jobs, tabs, notice], js=_SOFTWARE_WEBGL, **QUIET)
         drive.map_after(loaded)
-        scene.watch_after(loaded)
-        drive.watch_after(loaded)
+        for controls in all_controls.values():
+            controls.show_after(loaded, opened)
+            controls.watch_after(loaded)
     return page

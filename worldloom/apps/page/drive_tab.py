@@ -1,10 +1,8 @@
 """The tab in which past occupancy and a path become futures, side by side."""
 
-import asyncio
 import functools
 import re
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,11 @@ from PIL import Image, ImageDraw
 from worldloom.apps.drive import LOG, MAX_SPEED, past_and_truth
 from worldloom.apps.page import compare, files, shown
 from worldloom.apps.page.archives import unpack
+from worldloom.apps.page.job_controls import QUIET, JobControls
+from worldloom.apps.page.jobs import Job
 from worldloom.apps.page.services import Services
 from worldloom.apps.page.visitors import Piece
+from worldloom.apps.page.walk_pane import WalkPane
 from worldloom.apps.page.work import DRAWN, drawn_path, drive_work
 from worldloom.errors import InputError
 from worldloom.geometry import OCC3D_GRID, Occupancy, manoeuvre_path
@@ -39,9 +40,7 @@ class DriveTab:
 
     def __init__(self, services: Services, on_server: Any) -> None:
         self._services = services
-        self.job = gr.State(None)
         self._piece = gr.State(None)
-        self._walk = gr.State(None, delete_callback=services.walks.close)
         with gr.Row():
             with gr.Column(scale=1, min_width=290):
                 clip = gr.Dropdown([SAMPLE, *services.clips], value=SAMPLE, label="Clip", elem_id="clip")
@@ -67,62 +66,32 @@ class DriveTab:
                 with gr.Accordion("More", open=False):
                     past = gr.Slider(1, MOST_PAST, 4, step=1, label="Frames that are given")
                     seed = gr.Number(0, label="Seed", precision=0)
-                with gr.Row():
-                    self._start = gr.Button("Forecast", variant="primary", elem_id="forecast")
-                    self._cancel = gr.Button("Cancel", interactive=False, elem_id="cancel-drive")
-                self.status = gr.HTML("", elem_id="drive-status")
+                self.controls = JobControls(services, "drive", "Forecast", lambda job: STAGES)
             with gr.Column(scale=3):
-                self._futures = gr.HTML(shown.empty(_EMPTY), elem_id="futures-view")
-                self._about = gr.HTML("", elem_id="drive-files")
-                with gr.Row(visible=False) as self._solid:
-                    self._which = gr.Dropdown([], label="Walk through", scale=3, elem_id="which-future")
+                futures_view = gr.HTML(shown.empty(_EMPTY), elem_id="futures-view")
+                about = gr.HTML("", elem_id="drive-files")
+                with gr.Row(visible=False) as solid:
+                    which = gr.Dropdown([], label="Walk through", scale=3, elem_id="which-future")
                     enter = gr.Button("Show in 3-D", scale=1, elem_id="enter")
-                self._view = gr.HTML("", elem_id="drive-view")
-        self._outputs = [
-            self.status, self._futures, self._about, self._solid, self._which, self._view, self._piece, self._start,
-            self._cancel,
-        ]  # fmt: skip
+                self._pane = WalkPane(services, on_server, "drive-view")
         self._map_inputs = [clip, upload, past, path, points, speed, horizon]
-        self._map_outputs = [picture, self.status]
-        for part in (clip, upload, past, path, points, speed, horizon):
-            part.change(
-                self._draw_map, self._map_inputs, self._map_outputs, api_visibility="private", show_progress="hidden",
-                trigger_mode="always_last",
-            )  # fmt: skip
-        picture.select(self._add_point, points, [points, path], api_visibility="private", show_progress="hidden")
-        clear.click(lambda: "", None, points, api_visibility="private", show_progress="hidden")
-        asked = self._start.click(
-            self._submit, [clip, upload, past, path, points, speed, horizon, futures, seed],
-            [self.job, self.status, self._start, self._cancel], api_visibility="private", show_progress="hidden",
-        )  # fmt: skip
-        self.watch_after(asked)
-        self._cancel.click(self._stop, self.job, None, queue=False, api_visibility="private", show_progress="hidden")
-        enter.click(
-            self._enter, [self._piece, self._which, self._walk, on_server], [self._view, self._walk],
-            api_visibility="private", show_progress="hidden",
-        )  # fmt: skip
-        on_server.change(self._switch, [self._walk, on_server], None, queue=False, api_visibility="private")
-
-    def watch_after(self, event: Any) -> None:
-        """Show the job's progress, and then its result, after an event that has set `job`."""
-        event.then(
-            self._watch,
-            self.job,
-            self._outputs,
-            api_visibility="private",
-            show_progress="hidden",
-            concurrency_limit=None,
+        self._map_outputs = [picture, self.controls.status]
+        for part in self._map_inputs:
+            part.change(self._draw_map, self._map_inputs, self._map_outputs, trigger_mode="always_last", **QUIET)
+        picture.select(self._add_point, points, [points, path], **QUIET)
+        clear.click(lambda: "", None, points, **QUIET)
+        self.controls.connect(
+            self._submit,
+            [clip, upload, past, path, points, speed, horizon, futures, seed],
+            self._shown,
+            self._pane.inputs,
+            [futures_view, about, solid, which, *self._pane.outputs, self._piece],
         )
-
-    def show_after(self, event: Any, piece: Any) -> None:
-        """Show a finished drive, whose name is in the state `piece`, after an event."""
-        event.then(self._show_named, piece, self._outputs, api_visibility="private", show_progress="hidden")
+        enter.click(self._enter, [self._piece, which, *self._pane.inputs], self._pane.outputs, **QUIET)
 
     def map_after(self, event: Any) -> None:
         """Draw the map after an event."""
-        event.then(
-            self._draw_map, self._map_inputs, self._map_outputs, api_visibility="private", show_progress="hidden"
-        )
+        event.then(self._draw_map, self._map_inputs, self._map_outputs, **QUIET)
 
     def _clip(self, name: str, upload: str | None) -> Path:
         from worldloom.synth.samples import sample_clip_path
@@ -152,6 +121,7 @@ class DriveTab:
 
     def _submit(
         self,
+        visitor: str,
         clip: str,
         upload: str | None,
         past: int,
@@ -161,76 +131,43 @@ class DriveTab:
         horizon: int,
         futures: int,
         seed: float | None,
-        request: gr.Request,
-    ) -> tuple:
-        piece = None
-        try:
-            visitor = self._services.visitor(request)
-            source = self._clip(clip, upload)
-            _check_numbers(past, speed, horizon, futures)
-            if path not in (LOG, *MANOEUVRES, DRAWN):
-                raise InputError("expected a path that is offered, got another")
-            marks = points_from_text(points)
-            if path == DRAWN:
-                drawn_path(marks, speed)
-            piece = self._services.visitors.new_piece(visitor, "drive", source.stem if upload else clip)
+    ) -> Job:
+        source = self._clip(clip, upload)
+        _check_numbers(past, speed, horizon, futures)
+        if path not in (LOG, *MANOEUVRES, DRAWN):
+            raise InputError("expected a path that is offered, got another")
+        marks = points_from_text(points)
+        if path == DRAWN:
+            drawn_path(marks, speed)
+        with self._services.visitors.making(visitor, "drive", source.stem if upload else clip) as piece:
             if upload:
                 source = self._services.visitors.keep_upload(piece, source)
             asked = {
                 "clip": str(source), "path": path, "points": marks, "speed": float(speed), "past": int(past),
                 "horizon": int(horizon), "futures": int(futures), "seed": int(seed or 0),
             }  # fmt: skip
-            job = self._services.jobs.submit(visitor, piece.folder, drive_work, asked)
-        except (InputError, OSError) as error:
-            if piece is not None:
-                self._services.visitors.remove(piece)
-            return None, shown.error(error), gr.update(), gr.update()
-        return job.name, "", gr.update(interactive=False), gr.update(interactive=True)
+            return self._services.jobs.submit(visitor, piece.folder, drive_work, asked)
 
-    async def _watch(self, name: str | None, request: gr.Request) -> AsyncIterator[tuple]:
-        services, keep = self._services, gr.update()
-        job = None if name is None else services.jobs.find(services.visitor(request), name)
-        if job is None:
-            yield (keep,) * len(self._outputs)
-            return
-        said = ""
-        started, over = (
-            (gr.update(interactive=not running), gr.update(interactive=running)) for running in (True, False)
-        )
-        async for said in services.watched(job, STAGES):
-            yield (said, *(keep,) * 6, *started)
-        piece = services.visitors.find(job.folder.name)
-        if job.state != "done" or piece is None:
-            yield (said, *(keep,) * 6, *over)
-        else:
-            yield (said, *await asyncio.to_thread(_shown, piece), *over)
-
-    def _show_named(self, name: str | None) -> tuple:
-        piece = None if name is None else self._services.visitors.find(name)
-        if piece is None or piece.kind != "drive":
-            return (gr.update(),) * len(self._outputs)
-        return ("", *_shown(piece), gr.update(), gr.update())
+    def _shown(self, piece: Piece, walk: str | None, on_server: bool) -> tuple:
+        """Status, futures, links, the row of the 3-D view with its choices, the view, and the piece's name."""
+        if (piece.folder / compare.PAGE).is_file():
+            futures = shown.frame(f"{files.PREFIX}/{piece.name}/{compare.PAGE}", "Futures side by side")
+        else:  # made on the command line
+            futures = shown.film(piece, "birdseye.mp4")
+        names = _futures_of(piece)
+        choices = [(f"future {i + 1}", name) for i, name in enumerate(names)]
+        about = shown.film(piece, "perspective.mp4") + shown.links(piece)
+        which = gr.update(choices=choices, value=names[0] if names else None)
+        return "", futures, about, gr.update(visible=bool(names)), which, *self._pane.closed(walk), piece.name
 
     def _enter(self, name: str | None, which: str | None, walk: str | None, on_server: bool) -> tuple:
         piece = None if name is None else self._services.visitors.find(name)
         try:
             if piece is None or which not in _futures_of(piece):
                 raise InputError("expected a future to walk through, got none")
-            self._services.walks.close(walk)
-            opened = self._services.walks.open(piece.result, on_server, which)
+            return self._pane.opened(piece.result, walk, on_server, which)
         except InputError as error:
             return shown.error(error), None
-        return shown.walk_frame(opened), opened
-
-    def _stop(self, name: str | None, request: gr.Request) -> None:
-        job = None if name is None else self._services.jobs.find(self._services.visitor(request), name)
-        if job is not None:
-            self._services.jobs.cancel(job)
-
-    def _switch(self, walk: str | None, on_server: bool) -> None:
-        viewer = self._services.walks.find(walk)
-        if viewer is not None:
-            viewer.server_render = on_server
 
 
 def points_from_text(text: str) -> list[tuple[float, float]]:
@@ -299,15 +236,3 @@ def _check_numbers(past: float, speed: float, horizon: float, futures: float) ->
 
 def _futures_of(piece: Piece) -> list[str]:
     return sorted(path.name for path in piece.result.glob("future*.npz"))
-
-
-def _shown(piece: Piece) -> tuple:
-    """Futures, links, the row of the 3-D view with its choices, the view, and the piece's name."""
-    if (piece.folder / compare.PAGE).is_file():
-        futures = shown.frame(f"{files.PREFIX}/{piece.name}/{compare.PAGE}", "Futures side by side")
-    else:  # made on the command line
-        futures = shown.film(piece, "birdseye.mp4")
-    names = _futures_of(piece)
-    choices = [(f"future {i + 1}", name) for i, name in enumerate(names)]
-    about = shown.film(piece, "perspective.mp4") + shown.links(piece)
-    return futures, about, gr.update(visible=bool(names)), gr.update(choices=choices, value=names[0]), "", piece.name

@@ -10,6 +10,7 @@ from worldloom.apps.page.jobs import Job
 from worldloom.apps.page.visitors import RESULT, Piece
 from worldloom.apps.run_folder import RunProgress
 
+PREVIEW = "preview.png"
 _FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/:'\"]+/)+(?=[^\s/:'\"]+)")
 
 CSS = """
@@ -83,13 +84,9 @@ def progress(job: Job, before: int, stages: Sequence[str]) -> str:
 
 def links(piece: Piece) -> str:
     """Everything of a piece, to be taken away."""
-    where = f"{files.PREFIX}/{piece.name}"
-    start = "" if piece.result == piece.folder else f"{RESULT}/"
     names = [path.name for path in sorted(piece.result.iterdir()) if path.is_file() and path.name[0] != "."]
     every = [f'<a href="/zip/{piece.name}" download>all as .zip</a>']
-    every += [
-        f'<a href="{where}/{start}{html.escape(name, quote=True)}" download>{html.escape(name)}</a>' for name in names
-    ]
+    every += [f'<a href="{_address(piece, name)}" download>{html.escape(name)}</a>' for name in names]
     return (
         f'<p><a href="/?open={piece.name}">Link to this {piece.kind}</a> (whoever has it can open it)</p>'
         f'<div class="wl-links">{"".join(every)}</div>'
@@ -100,22 +97,32 @@ def film(piece: Piece, name: str) -> str:
     """A film of a result."""
     if not (piece.result / name).is_file():
         return ""
-    where = f"{files.PREFIX}/{piece.name}/{'' if piece.result == piece.folder else RESULT + '/'}{name}"
     return (
-        f'<video class="wl-preview" src="{where}" controls muted loop playsinline preload="metadata" '
+        f'<video class="wl-preview" src="{_address(piece, name)}" controls muted loop playsinline preload="metadata" '
         f'aria-label="{html.escape(Path(name).stem)}"></video>'
     )
+
+
+def picture(piece: Piece, name: str) -> str:
+    """A picture of a result."""
+    if not (piece.result / name).is_file():
+        return ""
+    return f'<img class="wl-preview" src="{_address(piece, name)}" alt="{html.escape(Path(name).stem)}">'
+
+
+def _address(piece: Piece, name: str) -> str:
+    inside = "" if piece.result == piece.folder else f"{RESULT}/"
+    return f"{files.PREFIX}/{piece.name}/{inside}{html.escape(name, quote=True)}"
 
 
 def cards(pieces: Iterable[Piece]) -> str:
     """The gallery."""
     found = []
     for piece in pieces:
-        inside = "" if piece.result == piece.folder else f"{RESULT}/"
-        picture = f"{files.PREFIX}/{piece.name}/{inside}preview.png"
         title = html.escape(piece.title)
         found.append(
-            f'<article class="wl-card"><a href="/?open={piece.name}"><img src="{picture}" alt="" loading="lazy">'
+            f'<article class="wl-card"><a href="/?open={piece.name}">'
+            f'<img src="{_address(piece, PREVIEW)}" alt="" loading="lazy">'
             f"<div>{title} <small>({piece.kind})</small></div></a></article>"
         )
     if not found:

@@ -8,7 +8,8 @@ import re
 import secrets
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ DOWNLOAD = ".download-"  # archives under way
 _TITLE, _UPLOAD = "title.json", ".upload"
 _KEY = ".key"
 _FOLDER = re.compile(r"visitor-[0-9a-f]{32}")
-_NAME = re.compile(r"(scene|drive|export)-[A-Za-z0-9_-]{22}")
+_NAME = re.compile(r"(scene|reconstruction|drive|export)-[A-Za-z0-9_-]{22}")
 SHOWN = "shown"  # the name of the result that the page was started with
 _LONGEST_TITLE = 80
 
@@ -36,9 +37,9 @@ class Piece:
 
     @property
     def kind(self) -> str:
-        """scene, drive or export."""
+        """scene, reconstruction, drive or export."""
         if self.name != SHOWN:
-            return self.name.split("-")[0]
+            return kind_of(self.name)
         return "scene" if (self.result / "scene.ply").is_file() else "drive"
 
     @property
@@ -82,9 +83,19 @@ class Visitors:
         (folder / _TITLE).write_text(json.dumps({"title": shown, "created": time.time()}))
         return self._open(folder)
 
+    @contextmanager
+    def making(self, cookie: str, kind: str, title: str) -> Iterator[Piece]:
+        """An empty folder for a job, which goes again if the job cannot be put into the queue."""
+        piece = self.new_piece(cookie, kind, title)
+        try:
+            yield piece
+        except BaseException:
+            self.remove(piece)
+            raise
+
     def keep_upload(self, piece: Piece, source: Path) -> Path:
         """A copy of an uploaded file, for the piece's job."""
-        (piece.folder / _UPLOAD).mkdir()
+        (piece.folder / _UPLOAD).mkdir(exist_ok=True)
         kept = piece.folder / _UPLOAD / source.name
         shutil.copyfile(source, kept)
         return kept
@@ -140,7 +151,7 @@ class Visitors:
             told = json.loads((folder / _TITLE).read_text())
             title, created = str(told["title"]), float(told["created"])
         except (OSError, ValueError, KeyError, TypeError):
-            title, created = folder.name.split("-")[0], 0.0
+            title, created = kind_of(folder.name), 0.0
         return Piece(folder.name, folder, title, created)
 
     def _folder(self, cookie: str) -> Path:
@@ -148,6 +159,11 @@ class Visitors:
 
     def _signature(self, token: str) -> str:
         return hmac.new(self._key, token.encode(), hashlib.sha256).hexdigest()
+
+
+def kind_of(name: str) -> str:
+    """Of the piece of that name."""
+    return name.split("-")[0]
 
 
 def _own_key(path: Path) -> bytes:

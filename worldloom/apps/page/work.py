@@ -11,6 +11,7 @@ from worldloom.apps.export import make_export
 from worldloom.apps.page.archives import pack, unpack
 from worldloom.apps.page.compare import write_comparison
 from worldloom.apps.page.visitors import RESULT
+from worldloom.apps.recon import ReconOptions, make_recon
 from worldloom.apps.scene import make_scene
 from worldloom.errors import InputError
 from worldloom.geometry import EgoPath
@@ -19,6 +20,8 @@ from worldloom.scenegen import FAMILIES
 
 EXPORTED = "worldloom-export.zip"
 _DRAWN_SECONDS, _DRAWN_DT = 60.0, 0.1
+MOST_MINUTES = 10  # of refinement
+PHOTO_SIZES = (320, 480, 640)  # pixels along the longer side of a photo
 DRAWN = "drawn"  # a path through points that somebody set on the map
 
 
@@ -47,6 +50,12 @@ def scene_work(folder: Path, request: Mapping[str, Any]) -> None:
         families=quality.families,
         rows=quality.rows,
     )
+
+
+def photos_work(folder: Path, request: Mapping[str, Any]) -> None:
+    """photos (a folder, or a video), minutes, size -> a scene."""
+    options = ReconOptions(refine_minutes=request["minutes"], long_side=request["size"])
+    make_recon(Path(request["photos"]), folder / RESULT, options=options)
 
 
 def drive_work(folder: Path, request: Mapping[str, Any]) -> None:

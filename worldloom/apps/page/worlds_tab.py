@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from worldloom.apps.page import shown
+from worldloom.apps.page.job_controls import QUIET
 from worldloom.apps.page.services import Services
 from worldloom.errors import InputError
 
@@ -19,8 +20,8 @@ class WorldsTab:
             self.choice = gr.Dropdown([], label="Delete one of them", scale=3, elem_id="delete-choice")
             delete = gr.Button("Delete", scale=1, elem_id="delete")
         outputs = [self.cards, self.choice]
-        tab.select(self._list, None, outputs, api_visibility="private", show_progress="hidden")
-        delete.click(self._delete, self.choice, outputs, api_visibility="private", show_progress="hidden")
+        tab.select(self._list, None, outputs, **QUIET)
+        delete.click(self._delete, self.choice, outputs, **QUIET)
 
     def _list(self, request: gr.Request) -> tuple:
         try:

@@ -1,6 +1,5 @@
 """Camera paths as JSON of our own; and any file of posed images, read as one path."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,8 @@ import torch
 
 from worldloom.errors import InputError
 from worldloom.geometry.camera_path import CameraPath
-from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.cameras import load_cameras
-from worldloom.geometry.io.json_file import load_json
+from worldloom.geometry.io.json_file import load_json, save_json
 from worldloom.geometry.io.views import View, numbers, posed_from_views
 
 FORMAT, VERSION = "worldloom-paths", 1
@@ -64,8 +62,7 @@ def save_camera_paths(path: str | Path, paths: Sequence[CameraPath]) -> None:
         entry["K"] = p.cameras.K.tolist()
         entries.append(entry)
     content = {"format": FORMAT, "version": VERSION, "paths": entries}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    save_json(path, content)
 
 
 def _paths_from_json(path: Path, content: dict[str, Any]) -> tuple[CameraPath, ...]:

@@ -1,13 +1,11 @@
 """Posed images in every format: one door for reading, and our own JSON."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from worldloom.errors import InputError
-from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.colmap import load_colmap
-from worldloom.geometry.io.json_file import load_json
+from worldloom.geometry.io.json_file import load_json, save_json
 from worldloom.geometry.io.nerfstudio import load_nerfstudio
 from worldloom.geometry.io.views import numbers, posed_from_views
 from worldloom.geometry.posed_images import PosedImages
@@ -64,8 +62,7 @@ def save_cameras(path: str | Path, posed: PosedImages) -> None:
         cameras.append(entry)
     height, width = posed.cameras.size
     content = {"format": FORMAT, "version": VERSION, "size": [height, width], "cameras": cameras}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    save_json(path, content)
 
 
 def _posed_from_json(path: Path, content: dict[str, Any]) -> PosedImages:

@@ -1,10 +1,12 @@
-"""JSON files from outside: read with the shape of their outermost value checked."""
+"""JSON files: read with the shape of their outermost value checked, and written whole."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from worldloom.errors import InputError
+from worldloom.geometry.io.atomic import atomic_path
 
 T = TypeVar("T", dict, list)  # bare: beartype cannot check type[dict[str, Any]]
 MAX_BYTES = 2 << 30  # the largest table of nuScenes trainval, sample_data, has 1.3 GB
@@ -28,3 +30,13 @@ def load_json(path: Path, kind: type[T]) -> T:
     if not isinstance(value, kind):
         raise InputError(f"{path}: expected {words[kind]} as JSON, got {type(value).__name__}")
     return value
+
+
+def save_json(path: str | Path, content: Mapping[str, object]) -> None:
+    """Write the object whole or not at all.
+
+    Raises:
+        ValueError: it holds NaN or infinity, which JSON does not know.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

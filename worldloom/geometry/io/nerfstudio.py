@@ -1,6 +1,5 @@
 """transforms.json of nerfstudio and instant-ngp: OpenGL camera axes (y up, looking along -z)."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldloom.errors import InputError
-from worldloom.geometry.io.atomic import atomic_path, safe_join
+from worldloom.geometry.io.atomic import safe_join
 from worldloom.geometry.io.images import image_size
-from worldloom.geometry.io.json_file import load_json
+from worldloom.geometry.io.json_file import load_json, save_json
 from worldloom.geometry.io.views import View, numbers, posed_from_views
 from worldloom.geometry.posed_images import PosedImages
 
@@ -82,8 +81,7 @@ def save_nerfstudio(path: str | Path, posed: PosedImages) -> None:
             frame |= {"k1": k1, "k2": k2, "k3": k3, "p1": p1, "p2": p2}
         frames.append(frame)
     content = {"camera_model": "OPENCV", "frames": frames}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    save_json(path, content)
 
 
 def _flip_axes(world_from_cam: Float[Tensor, "4 4"]) -> Float[Tensor, "4 4"]:

@@ -3,6 +3,7 @@
 from worldloom.recon.mesh.decimate import check_decimation, decimate, decimate_closed
 from worldloom.recon.mesh.depth_views import DepthViews, depth_views, look_around, sky_radius, voxel_size_for
 from worldloom.recon.mesh.hulls import hulls_from_solid
+from worldloom.recon.mesh.photo_mesh import mesh_from_photos
 from worldloom.recon.mesh.solid import Solid, collider_from_solid, solid_from_voxels
 from worldloom.recon.mesh.surface import NUM_FACES, mesh_from_views
 from worldloom.recon.mesh.surface_nets import surface_nets
@@ -25,6 +26,7 @@ __all__ = [
     "fuse",
     "hulls_from_solid",
     "look_around",
+    "mesh_from_photos",
     "mesh_from_views",
     "sky_radius",
     "solid_from_voxels",

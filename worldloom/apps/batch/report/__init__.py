@@ -1,6 +1,5 @@
 """`worldloom batch report`: a page for people, and the same numbers as JSON."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from worldloom.apps.batch.results import Result, results_of
 from worldloom.apps.batch.store import open_store
 from worldloom.errors import InputError
 from worldloom.geometry.io.atomic import atomic_path
+from worldloom.geometry.io.json_file import save_json
 
 MAX_PICTURES = 300
 
@@ -53,8 +53,7 @@ def report_batch(address: str, out: Path, only: Path | None = None, pictures: in
 
     name = address.rstrip("/").rsplit("/", 1)[-1]
     content = {"made_by": "worldloom", **facts, **figures.to_json(), "speed": speed, "failures": failures}
-    with atomic_path(out.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    save_json(out.with_suffix(".json"), content)
     with atomic_path(out) as temporary:
         temporary.write_text(page(f"Batch {name}", facts, figures, speed, failures, picture), encoding="utf-8")
     console.print(f"{out} is ready, and {out.with_suffix('.json')}", highlight=False, soft_wrap=True)

@@ -121,7 +121,7 @@ def _browser_rows(quick: bool) -> list[Row]:
                 tab = context.new_page()
                 start = time.perf_counter()
                 tab.goto(page.address)
-                tab.locator("#make-scene").wait_for()
+                tab.locator("#start-scene").wait_for()
                 paints.append(time.perf_counter() - start)
                 tab.locator("#on-server input:checked").wait_for()
                 context.close()
@@ -131,7 +131,7 @@ def _browser_rows(quick: bool) -> list[Row]:
             if quick:
                 tab.get_by_role("radio", name="Draft").check()
             start = time.perf_counter()
-            tab.locator("#make-scene").click()
+            tab.locator("#start-scene").click()
             tab.frame_locator("#view iframe").get_by_text("Back to the start").wait_for(timeout=_SECONDS)
             walk = time.perf_counter() - start
         finally:
