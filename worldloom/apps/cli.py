@@ -390,13 +390,16 @@ def panoramas(
     split: Annotated[str, typer.Option(help="Whose seeds: train, val or test.")] = "train",
     worlds: Annotated[int, typer.Option(help="How many worlds, from the first seed on.")] = 1000,
     each: Annotated[int, typer.Option(help="Panoramas of each world.")] = 4,
+    beside: Annotated[int, typer.Option(help="More beside each of them, 0.5 to 2 m away.")] = 0,
     height: Annotated[int, typer.Option(help="Rows of a panorama; it is twice as wide.")] = 256,
     num_workers: Workers = None,
 ) -> None:
     """Panoramas of many worlds with their distances, quickly lit, as small files to train on."""
     from worldloom.apps.train_depth import make_panoramas
 
-    make_panoramas(out, split=split, num_worlds=worlds, each=each, height=height, num_workers=num_workers)
+    make_panoramas(
+        out, split=split, num_worlds=worlds, each=each, beside=beside, height=height, num_workers=num_workers
+    )
     after = f"worldloom train depth --data {shlex.quote(str(out))} --out MODEL"
     typer.echo(f"{out} is ready; train with: {after}")
 
