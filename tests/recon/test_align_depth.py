@@ -80,3 +80,17 @@ def test_far_pixels_count_as_much_as_near_ones():
     found = align(1 / (2 * (1 / noisy - 0.004)), known)
     assert found.offset == pytest.approx(0.004, abs=2e-4)
     assert found.scale == pytest.approx(0.5, rel=0.005)
+
+
+def test_a_wall_at_one_depth_tells_the_scale():
+    found = align(torch.full((100,), 4.0), torch.full((100,), 2.0))
+    assert found.inliers == 1
+    assert float(found(torch.tensor(4.0))) == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_prior_that_is_not_exact_leaves_alone_what_stereo_is_sure_of(half_known):
+    found, truth = half_known
+    noisy = truth * (1 + 0.03 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(5)))
+    joined = join_prior(found, noisy)
+    assert torch.equal(joined.depth.depth[..., :32], found.depth[..., :32])
+    assert (joined.depth.depth[..., 32:] / truth[..., 32:] - 1).abs().mean() < 0.05
