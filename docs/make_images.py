@@ -1,7 +1,7 @@
 """Make the README's pictures: `python docs/make_images.py`, or some: `python docs/make_images.py worlds town`.
 
-Parts are samples, films, worlds, town, statistics, cost and page; the page needs a chromium on the PATH, and cost the
-published benchmark of the driving half.
+Parts are samples, photos, films, worlds, town, statistics, cost and page; the page needs a chromium on the PATH, and
+cost the published benchmark of the driving half.
 """
 
 import json
@@ -17,15 +17,20 @@ import matplotlib.pyplot as plt
 import torch
 from PIL import Image
 
+from worldloom.apps.bench.recon import photographed_world
 from worldloom.apps.bench.town_statistics import town_statistics
 from worldloom.apps.drive import make_drive
 from worldloom.apps.page import serve
 from worldloom.apps.scene import make_scene
 from worldloom.apps.synth import make_worlds, town_preview
-from worldloom.geometry import EgoPath, Occupancy
+from worldloom.geometry import EgoPath, Occupancy, PosedImages, compose
 from worldloom.geometry.io import load_image, save_image
+from worldloom.geometry.io.photo_set import PhotoSet
 from worldloom.occupancy import WorldModel
 from worldloom.occupancy.data.splits import TOWN_SPLITS
+from worldloom.recon import ReconstructConfig, RefineConfig, TakenPhotos, reconstruct
+from worldloom.recon.distance_picture import ramp_pictures
+from worldloom.render import render
 from worldloom.render.caption import caption, contact_sheet
 from worldloom.render.drive_film import view_from_above, views_from_behind
 from worldloom.synth.dataset.observe import Sensors
@@ -41,6 +46,8 @@ IMAGES = Path(__file__).parent / "images"
 _PAST, _AHEAD, _PANEL = 5, 12, 400  # frames, frames, pixels
 _TAG = (0.1, 0.12, 0.15)
 _AXES = {"horizon": "frames to come", "futures": "futures of 16 frames", "grid": "voxels on a side"}
+_PHOTOGRAPHED = 300011  # a street of the test split
+_ASIDE = (0.0, -0.35, 0.6)  # metres that the new view is right of, below and ahead of the photo
 _LOOKED_AT = 2  # test towns that were looked at while the planner was built
 BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --no-sandbox"
 
@@ -48,7 +55,7 @@ BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --
 def main(parts: list[str]) -> None:
     """Make the named parts, or all."""
     makers = {"samples": _samples, "films": _films, "worlds": _worlds, "town": _town, "statistics": _statistics}
-    makers |= {"cost": _cost, "page": _page}
+    makers |= {"photos": _photos, "cost": _cost, "page": _page}
     IMAGES.mkdir(exist_ok=True)
     for part in parts or makers:
         with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +69,22 @@ def _samples(folder: Path) -> None:
     _shrink(sample_panorama_path(), "panorama.jpg", 1024)
     _shrink(scene / "preview.png", "scene.jpg", 1024)
     _shrink(drive / "preview.png", "drive.jpg", 1400)
+
+
+def _photos(_: Path) -> None:
+    """A photo of a street, and what ten such photos become."""
+    photos = photographed_world(_PHOTOGRAPHED, (360, 480))[0]
+    given = PhotoSet(photos.names, photos.rgb, photos.cameras.size)
+    taken = TakenPhotos(given, PosedImages(photos.cameras, photos.names))
+    gaussians = reconstruct(taken, ReconstructConfig(refine=RefineConfig(steps=1000), hold_out=0)).gaussians
+    camera, photo = photos.cameras[len(photos) // 2], photos.rgb[len(photos) // 2]
+    seen = render(gaussians, camera)
+    depth = ramp_pictures(seen.median_depth[None], ~seen.median_valid[None], 0.03)[0]
+    aside = compose(torch.eye(3), torch.tensor(_ASIDE))
+    new = render(gaussians, replace(camera, world_from_cam=camera.world_from_cam @ aside)).rgb.clamp(0, 1)
+    told = {"one of ten photos": photo, "their depth": depth, "splats, from where nobody stood": new}
+    sheet = contact_sheet([caption(picture, words, _TAG) for words, picture in told.items()], columns=3)
+    save_image(IMAGES / "photos.jpg", sheet)
 
 
 def _films(_: Path) -> None:

@@ -1,6 +1,7 @@
 """The world model with nets that have learned nothing: what holds by construction."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 import torch
@@ -70,12 +71,16 @@ def test_calls_are_pure(model: WorldModel) -> None:
     assert all(torch.equal(track.points, points) for track, points in zip(state.tracks, before[1], strict=True))
 
 
-def test_futures_differ_by_seed_and_number(model: WorldModel) -> None:
+def test_the_first_future_is_expected_and_the_others_differ_by_seed_and_number(model: WorldModel) -> None:
     past, _, path = past_and_future(speed=10.0)
-    a = model.generate(past, path, num_futures=2, seed=3)
-    b = model.generate(past, path, num_futures=1, seed=3)
+    a = model.generate(past, path, num_futures=3, seed=3)
+    b = model.generate(past, path, num_futures=2, seed=4)
     assert torch.equal(a.occupancy[0].labels, b.occupancy[0].labels)
-    assert not torch.equal(a.occupancy[0].labels, a.occupancy[1].labels)
+    ways = [futures.users[number][0].world_from_actor for futures, number in ((a, 0), (a, 1), (a, 2), (b, 1))]
+    assert not any(torch.equal(one, other) for one, other in combinations(ways, 2))
+    drawn = model.generate(past, path, num_futures=2, seed=3, expected=False)
+    assert torch.equal(drawn.occupancy[1].labels, a.occupancy[1].labels)
+    assert not torch.equal(drawn.users[0][0].world_from_actor, ways[0])
     assert float(a.uncertainty().max()) > 0
     assert a.risk.shape == (2, 6, 2)
     assert bool((a.risk.diff(dim=1) >= 0).all())

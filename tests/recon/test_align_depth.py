@@ -5,7 +5,7 @@ import torch
 
 from tests.recon.photographed_room import cameras_in_a_row, photographed
 from worldloom.errors import InputError
-from worldloom.recon import PhotoDepth, align
+from worldloom.recon import Alignment, PhotoDepth, align
 from worldloom.recon.depth_prior import join_prior
 
 
@@ -65,3 +65,32 @@ def test_a_prior_that_fits_nothing_is_refused(half_known):
         join_prior(found, torch.full_like(truth, torch.nan))
     with pytest.raises(InputError, match="expected depths"):
         join_prior(found, truth[:1])
+
+
+def test_what_is_put_beyond_infinity_is_infinite():
+    aligned = Alignment(scale=1.0, offset=-0.5, inliers=1.0, residual=0.0)(torch.tensor([1.0, 2.0, 4.0]))
+    assert aligned.tolist() == [2.0, torch.inf, torch.inf]
+
+
+def test_far_pixels_count_as_much_as_near_ones():
+    """Relative noise: rows are weighted, so that the near ones' large errors do not hide where the far ones lie."""
+    dice = torch.Generator().manual_seed(7)
+    known = torch.logspace(-1, 2, 4000)
+    noisy = known * (1 + 0.02 * torch.randn(4000, generator=dice))
+    found = align(1 / (2 * (1 / noisy - 0.004)), known)
+    assert found.offset == pytest.approx(0.004, abs=2e-4)
+    assert found.scale == pytest.approx(0.5, rel=0.005)
+
+
+def test_a_wall_at_one_depth_tells_the_scale():
+    found = align(torch.full((100,), 4.0), torch.full((100,), 2.0))
+    assert found.inliers == 1
+    assert float(found(torch.tensor(4.0))) == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_prior_that_is_not_exact_leaves_alone_what_stereo_is_sure_of(half_known):
+    found, truth = half_known
+    noisy = truth * (1 + 0.03 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(5)))
+    joined = join_prior(found, noisy)
+    assert torch.equal(joined.depth.depth[..., :32], found.depth[..., :32])
+    assert (joined.depth.depth[..., 32:] / truth[..., 32:] - 1).abs().mean() < 0.05

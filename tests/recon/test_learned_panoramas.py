@@ -51,6 +51,7 @@ def test_what_is_written_comes_back(panorama_folder):
     made = list(world_panoramas(seed, 2, 64))
     for (truth, view, eye), got in zip(made, load_panoramas(file), strict=True):
         assert torch.equal(got.sky, truth.sky)
+        torch.testing.assert_close(got.world_from_pano, view.world_from_pano.double())
         assert got.camera_height == pytest.approx(eye)
         torch.testing.assert_close(got.distance[~got.sky] * eye, truth.distance[~truth.sky], rtol=2e-4, atol=0)
         assert (got.distance[got.sky] >= 0.999 * FARTHEST).all()
@@ -58,6 +59,20 @@ def test_what_is_written_comes_back(panorama_folder):
         below = truth.distance[-1, 0] * -(directions(64)[-1, 0] @ view.world_from_pano[2, :3].float())
         assert float(below) == pytest.approx(eye, rel=0.02)
     assert torch.equal(load_panoramas(file, only=1)[0].part, load_panoramas(file)[1].part)
+
+
+def test_places_beside_are_near_seen_and_in_the_same_light():
+    alone, *others = list(world_panoramas(3, 1, 32, beside=3))
+    (first, _, _) = next(iter(world_panoramas(3, 1, 32)))
+    assert torch.equal(alone[0].rgb, first.rgb), "those beside change nothing"
+    assert len(others) == 3
+    eye = alone[1].world_from_pano[:3, 3]
+    for truth, view, height in others:
+        away = view.world_from_pano[:3, 3] - eye
+        assert 0.5 <= float(away[:2].norm()) <= 2.0
+        assert abs(height - alone[2]) < 0.5
+        assert float(truth.distance[~truth.sky].min()) > 0.2
+        assert float(truth.rgb.mean() / alone[0].rgb.mean()) == pytest.approx(1, abs=0.35)
 
 
 def truth_of(distance, normal_z, semantic):
@@ -95,6 +110,9 @@ def test_the_same_seed_gives_the_same_bytes_and_nothing_is_made_twice(panorama_f
         next(write_panoramas([seed], tmp_path, 0, 64))
 
 
+PLACE = {"camera_height": np.ones(1, np.float32), "world_from_pano": np.eye(4)[None]}
+
+
 def damaged(file):
     file.write_bytes(file.read_bytes()[:2000])
 
@@ -105,15 +123,21 @@ def not_ours(file):
 
 def other_sizes(file):
     one = {"rgb0": np.zeros((3, 16, 32), np.uint8), "log_distance0": np.zeros((8, 16), np.uint16)}
-    save_npz(file, one | {"part0": np.zeros((16, 32), np.uint8), "camera_height": np.ones(1, np.float32)})
+    save_npz(file, one | {"part0": np.zeros((16, 32), np.uint8), **PLACE})
 
 
 def unknown_part(file):
     one = {"rgb0": np.zeros((3, 16, 32), np.uint8), "log_distance0": np.zeros((16, 32), np.uint16)}
-    save_npz(file, one | {"part0": np.full((16, 32), 9, np.uint8), "camera_height": np.ones(1, np.float32)})
+    save_npz(file, one | {"part0": np.full((16, 32), 9, np.uint8), **PLACE})
 
 
-@pytest.mark.parametrize("fault", [damaged, not_ours, other_sizes, unknown_part])
+def no_pose(file):
+    one = {"rgb0": np.zeros((3, 16, 32), np.uint8), "log_distance0": np.zeros((16, 32), np.uint16)}
+    one |= {"part0": np.zeros((16, 32), np.uint8), **PLACE}
+    save_npz(file, one | {"world_from_pano": np.full((1, 4, 4), np.nan)})
+
+
+@pytest.mark.parametrize("fault", [damaged, not_ours, other_sizes, unknown_part, no_pose])
 def test_files_that_are_not_right(panorama_folder, tmp_path, fault):
     ((file, _), _) = files_of(panorama_folder)
     copy = tmp_path / file.name
@@ -159,7 +183,7 @@ def test_labels_stay_on_what_they_name(tmp_path):
     log = np.broadcast_to(np.where(bright, 20_000, 40_000).astype(np.uint16), (64, 128))
     part = np.broadcast_to(np.where(bright, OBJECT, ENVELOPE).astype(np.uint8), (64, 128))
     arrays = {"rgb0": rgb.copy(), "log_distance0": log.copy(), "part0": part.copy()}
-    save_npz(tmp_path / "room-1.npz", arrays | {"camera_height": np.ones(1, np.float32)})
+    save_npz(tmp_path / "room-1.npz", arrays | PLACE)
     batch = draw_examples(files_of(tmp_path), 6, 64, random.Random(5))
     for picture, distance, parts in zip(batch.rgb, batch.log_distance, batch.part, strict=True):
         named = parts == OBJECT

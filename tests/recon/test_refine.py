@@ -99,6 +99,71 @@ def test_exposure_is_learned_and_leaves_the_scene_alone(scene, start):
     assert learned.gain.log().mean(0).abs().max() < 1e-5
 
 
+def test_what_a_photo_does_not_show_teaches_nothing(scene, start):
+    photos = scene[0]
+    valid = photos.valid.clone()
+    valid[:, :24] = False
+    runs = []
+    for colour in (0.0, 1.0):
+        rgb = torch.where(valid[:, None], photos.rgb, colour)
+        runs.append(refine(start, replace(photos, rgb=rgb, valid=valid), replace(STEPS, levels=((0.0, 1),), steps=12)))
+    # Above the edge, where no window of SSIM reaches across it.
+    one, two = (render(run.gaussians, photos.cameras[0]).rgb[:, :14] for run in runs)
+    assert (one - two).abs().mean() < 1e-3
+
+
+def test_depth_that_is_far_or_not_sure_pulls_nothing(scene, start):
+    photos, depth = scene[0], scene[1]
+    config = replace(STEPS, steps=6, grow=(2.0, 2.0), normal=0.0)
+    alone = refine(start, photos, config).gaussians.means
+    wrong = replace(depth, depth=0.5 * depth.depth)
+    for nothing in (
+        replace(wrong, far=torch.ones_like(wrong.far)),
+        replace(wrong, confidence=torch.zeros_like(wrong.confidence)),
+    ):
+        assert torch.equal(refine(start, photos, config, depth=nothing).gaussians.means, alone)
+    assert not torch.equal(refine(start, photos, config, depth=wrong).gaussians.means, alone)
+
+
+def test_splats_turn_to_the_normals_of_the_depth(scene, start):
+    """Tilted discs lie down on the surfaces, which they do not from the photos alone in so short a time."""
+    photos, depth = scene[0], scene[1]
+    tilted = replace(start, quats=_tilted(start.quats, 0.4))
+    truth = normals_from_depth(depth.depth[0], depth.cameras[0])
+    world = torch.einsum("ij,jhw->ihw", depth.cameras.world_from_cam[0, :3, :3], truth)
+    error = {}
+    for weight in (0.0, 0.5):
+        config = replace(STEPS, steps=30, grow=(2.0, 2.0), normal=weight, normal_every=1)
+        made = refine(tilted, photos, config, depth=depth).gaussians
+        drawn = render(made, photos.cameras[0], normals=True).normal
+        assert drawn is not None
+        error[weight] = float((1 - (torch.nn.functional.normalize(drawn, dim=0) * world).sum(0)).mean())
+    assert error[0.5] < 0.8 * error[0.0]
+
+
+def _tilted(quats: torch.Tensor, angle: float) -> torch.Tensor:
+    """Rotated by an angle about each splat's own x axis."""
+    w, x, y, z = quats.unbind(-1)
+    c, s = torch.tensor(angle / 2).cos(), torch.tensor(angle / 2).sin()
+    return torch.stack([c * w - s * x, c * x + s * w, c * y + s * z, c * z - s * y], -1)
+
+
+def test_the_far_shell_is_not_divided_and_what_cannot_be_seen_is_dropped(scene):
+    photos, depth = scene[0], scene[1]
+    upper = depth.far.clone()
+    upper[:, :16] = True
+    start = splats_from_depth(photos, replace(depth, far=upper))
+    away = (start.means - photos.cameras.world_from_cam[:, :3, 3].mean(0)).norm(dim=-1)
+    num = int((away > 20).sum())
+    assert num > 50
+    faint = replace(start, opacities=torch.where(torch.arange(len(start)) % 7 == 0, 0.001, start.opacities))
+    done = refine(faint, photos, replace(STEPS, steps=20, grow=(0.0, 1.0), grow_every=5, pull=0.0, least_opacity=0.0))
+    away = (done.gaussians.means - photos.cameras.world_from_cam[:, :3, 3].mean(0)).norm(dim=-1)
+    assert int((away > 20).sum()) <= num
+    assert len(done.gaussians) > 1.2 * len(start)
+    assert done.gaussians.opacities.min() > 1 / 255
+
+
 @pytest.mark.parametrize(
     "bad", [{}, {"minutes": 1.0, "steps": 5}, {"minutes": float("nan")}, {"steps": 0}, {"steps": 1, "sh_degree": 4}]
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from worldloom.geometry import directions
-from worldloom.synth.light.denoise import Features, _level, denoised, interpolated, spread_of
+from worldloom.synth.light.denoise import Features, _level, denoised, interpolated, same_surface, spread_of
 
 
 def inside_a_sphere(height: int = 16) -> Features:
@@ -139,3 +139,18 @@ def test_light_does_not_cross_an_edge_between_surfaces() -> None:
     points = torch.tensor([[0.0, -0.1, 0], [-0.1, 0, 0]])
     diffuse, _ = interpolated(light, light, features, u, v, points, torch.tensor([[-1.0, 0, 0], [0, -1.0, 0]]))
     torch.testing.assert_close(diffuse[:, 0], torch.tensor([1.0, 0.0]), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("aside", "facing", "same"),
+    [
+        ((0.3, 0, 0), (0, 0, 1), True),  # in one plane
+        ((0.3, 0, 0.3), (0, 0, 1), False),  # a step higher
+        ((0.3, 0, 0), (0, 0.6, 0.8), False),  # turned
+        ((0.3, 0, 0), (0, 0, -1), False),  # the other side
+    ],
+)
+def test_a_surface_is_a_plane_with_a_normal(aside: tuple[float, ...], facing: tuple[float, ...], same: bool) -> None:
+    points, up = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.0, 0.0, 1.0]])
+    likely = same_surface(points, up, points + torch.tensor([aside]), torch.tensor([facing]).float(), 16)
+    assert bool(likely > 0.9) if same else bool(likely < 0.05)

@@ -35,6 +35,14 @@ def test_brightness_is_averaged_as_a_logarithm_over_all_directions() -> None:
     assert exposure_under((0.36, 0.36, 0.36), ground) == pytest.approx(0.18 / math.sqrt(0.36 * 0.04), rel=0.02)
 
 
+def test_directions_count_by_their_solid_angle_not_by_their_pixels() -> None:
+    """A square right below fills one side of the cube around the camera, and far more of a panorama's pixels."""
+    glow = Material("glow", DARK, roughness=1.0, emission=(0.04, 0.04, 0.04))
+    square = Thing("square", "floor", (slab((-1, -1, -1.001), (1, 1, -1), glow),))
+    mean = math.exp((5 * math.log(0.36) + math.log(0.04)) / 6)
+    assert exposure_under((0.36, 0.36, 0.36), square) == pytest.approx(0.18 / mean, rel=0.03)
+
+
 def test_exposure_has_limits_and_the_dark_keeps_its_own() -> None:
     assert exposure_under((50.0, 50.0, 50.0)) == 0.3
     assert exposure_under((1e-4, 1e-4, 1e-4)) == 60.0

@@ -231,6 +231,19 @@ def test_pixels_that_see_an_edge_are_as_smooth_as_others():
     assert error[edge].mean() < 2 * error[~edge].mean()
 
 
+def test_a_mirror_stays_sharp():
+    """The image of a lamp's edge in a polished floor is not smoothed with what is beside it."""
+    floor = Thing("floor", "floor", (plane(Material("m", (0.9, 0.9, 0.9), roughness=0.02, metallic=1.0)),))
+    lamp = Thing("lamp", "lamp", (slab((1, -2, 0.5), (1.2, 2, 1.0), Material("l", DARK, emission=(1.0, 1.0, 1.0))),))
+    camera = Camera(
+        look_at(torch.tensor([-2.0, 0.0, 1.0]), torch.tensor([0.5, 0, 0])), intrinsics(0.6, (32, 32)), (32, 32)
+    )
+    caster = Caster(world(NIGHT, floor, lamp))
+    plain, smooth = (path_trace(caster, camera, 16, denoise=denoise) for denoise in (False, True))
+    assert plain.std() > 0.2, "the lamp and the dark around it are seen"
+    assert (smooth - plain).abs().mean() < 0.02
+
+
 def test_denoising_nears_the_truth_and_keeps_the_mean():
     view = PanoramaView(torch.tensor([-0.5, -0.5, 1.5]), 32)
     caster = Caster(room())

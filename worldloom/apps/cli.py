@@ -224,7 +224,7 @@ def drive(
         str | None,
         typer.Option(help="World model: a name, a folder of weights, or copy-warp, which lets nobody move."),
     ] = None,
-    num_futures: Annotated[int, typer.Option(help="Futures to draw.")] = 1,
+    num_futures: Annotated[int, typer.Option(help="Futures: the expected one, then draws.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the futures.")] = 0,
     mode: Annotated[
         str,
@@ -233,7 +233,7 @@ def drive(
             "that CLIP's frames tell."
         ),
     ] = "forward",
-    steps: Annotated[int, typer.Option(help="Calls of the network for four seconds.")] = 2,
+    steps: Annotated[int, typer.Option(help="Calls of the network for four seconds of a draw.")] = 2,
     guidance: Annotated[float, typer.Option(help="How strongly the path steers the others; 1 is as learned.")] = 1.0,
     force: Force = False,
     resume: Resume = False,
@@ -394,13 +394,16 @@ def panoramas(
     split: Annotated[str, typer.Option(help="Whose seeds: train, val or test.")] = "train",
     worlds: Annotated[int, typer.Option(help="How many worlds, from the first seed on.")] = 1000,
     each: Annotated[int, typer.Option(help="Panoramas of each world.")] = 4,
+    beside: Annotated[int, typer.Option(help="More beside each of them, 0.5 to 2 m away.")] = 0,
     height: Annotated[int, typer.Option(help="Rows of a panorama; it is twice as wide.")] = 256,
     num_workers: Workers = None,
 ) -> None:
     """Panoramas of many worlds with their distances, quickly lit, as small files to train on."""
     from worldloom.apps.train_depth import make_panoramas
 
-    make_panoramas(out, split=split, num_worlds=worlds, each=each, height=height, num_workers=num_workers)
+    make_panoramas(
+        out, split=split, num_worlds=worlds, each=each, beside=beside, height=height, num_workers=num_workers
+    )
     after = f"worldloom train depth --data {shlex.quote(str(out))} --out MODEL"
     typer.echo(f"{out} is ready; train with: {after}")
 

@@ -136,7 +136,9 @@ def _split(data: Path, validation: Path | None) -> tuple[Sequence[tuple[Path, in
     return [one for one in found if one[0] not in held], [one for one in found if one[0] in held]
 
 
-def make_panoramas(out: Path, *, split: str, num_worlds: int, each: int, height: int, num_workers: int | None) -> None:
+def make_panoramas(
+    out: Path, *, split: str, num_worlds: int, each: int, beside: int, height: int, num_workers: int | None
+) -> None:
     """Panoramas of the first worlds of a split below OUT; what is there already is not made again.
 
     Raises:
@@ -151,7 +153,7 @@ def make_panoramas(out: Path, *, split: str, num_worlds: int, each: int, height:
     seeds = WORLD_SPLITS[split]
     if not 1 <= num_worlds <= len(seeds):
         raise InputError(f"expected 1 to {len(seeds)} worlds of the split {split}, got {num_worlds}")
-    made = write_panoramas(seeds[:num_worlds], out, each, height, check_workers(num_workers))
+    made = write_panoramas(seeds[:num_worlds], out, each, height, check_workers(num_workers), beside)
     with collecting():
         for number, path in enumerate(made):
             print(f"{path.name} is made, {number + 1}", file=sys.stderr)

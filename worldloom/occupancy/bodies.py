@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
 from scipy.spatial import KDTree
 from torch import Tensor
 
@@ -38,23 +38,39 @@ def draw_tracks(
     A track without a body is drawn by its points, as if each were the middle of a voxel.
     """
     out = labels.clone()
-    origin, shape = torch.tensor(grid.origin, dtype=torch.float64), torch.tensor(grid.shape)
-    for track, grid_from_object in zip(tracks, grid_from_objects.double(), strict=True):
-        middles, half = (track.points, grid.voxel_size / 2) if track.body is None else (track.body, CELL / 2)
+    drawn = out.numpy()
+    origin, shape = np.array(grid.origin), np.array(grid.shape)
+    for track, grid_from_object in zip(tracks, grid_from_objects.double().numpy(), strict=True):
+        middles = (track.points if track.body is None else track.body).double().numpy()
         if not len(middles):
             continue
-        placed = (apply(grid_from_object, middles.double()) - origin) / grid.voxel_size
-        low = (placed.amin(0) - 1).floor().long().clamp(min=0)
-        high = torch.minimum((placed.amax(0) + 2).floor().long(), shape)
-        if not bool((low < high).all()):
+        turn, place = grid_from_object[:3, :3], grid_from_object[:3, 3]
+        placed = (middles @ turn.T + place - origin) / grid.voxel_size
+        low = np.maximum(np.floor(placed.min(0) - 1).astype(np.int64), 0)
+        high = np.minimum(np.floor(placed.max(0) + 2).astype(np.int64), shape)
+        if not (low < high).all():
             continue
-        axes = [torch.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-        cells = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, 2)
-        asked = apply(invert(grid_from_object), (cells.double() + 0.5) * grid.voxel_size + origin)
-        distance, _ = KDTree(middles.numpy()).query(asked.numpy(), p=np.inf, distance_upper_bound=1.02 * half)
-        x, y, z = cells[torch.from_numpy(np.isfinite(distance))].T
-        out[x, y, z] = track.label
+        cells = np.moveaxis(np.indices(high - low), 0, -1) + low
+        asked = ((cells + 0.5) * grid.voxel_size + origin - place) @ turn  # the inverse motion
+        if track.body is None:
+            reach = 1.02 * grid.voxel_size / 2
+            inside = np.isfinite(KDTree(middles).query(asked, p=np.inf, distance_upper_bound=reach)[0])
+        else:
+            inside = _among_cells(asked, middles)
+        x, y, z = cells[inside].T
+        drawn[x, y, z] = track.label
     return out
+
+
+def _among_cells(points: Float64[np.ndarray, "*n 3"], middles: Float64[np.ndarray, "m 3"]) -> Bool[np.ndarray, "*n"]:
+    """Whether points lie in cells of these middles."""
+    cells = np.floor(middles / CELL).astype(np.int64)
+    first = cells.min(0)
+    filled = np.zeros(cells.max(0) - first + 1, np.bool_)
+    filled[tuple((cells - first).T)] = True
+    at = np.floor(points / CELL).astype(np.int64) - first
+    there = ((at >= 0) & (at < filled.shape)).all(-1)
+    return filled[tuple(np.moveaxis(np.where(there[..., None], at, 0), -1, 0))] & there
 
 
 def _body(track: Track, clip: Occupancy) -> Float[Tensor, "m 3"]:

@@ -53,7 +53,8 @@ def sample_motions(
 ) -> Sampled:
     """Motions of the ego (row 0) and the others.
 
-    Straight paths from noise to data, walked in equal steps of the level (rectified flow, Liu et al. 2023).
+    Straight paths from noise to data, walked in equal steps of the level (rectified flow, Liu et al. 2023). Without a
+    generator no future is drawn: what comes is the network's mean of all, which one call tells.
 
     Args:
         ego: its motions, given in modes forward and free otherwise.
@@ -67,7 +68,8 @@ def sample_motions(
     ego_kind, others_kind = known[mode]
     b, m, f = *batch.labels.shape, model.config.future
     mean, spread = expected_motions(batch)
-    noise = mean + spread * torch.randn(b, m, f, 3, generator=generator)
+    deviate = torch.zeros(b, m, f, 3) if generator is None else torch.randn(b, m, f, 3, generator=generator)
+    noise = mean + spread * deviate
     x = noise.clone()
     if ego_kind == 0:
         if ego is None:
@@ -78,7 +80,7 @@ def sample_motions(
             raise ValueError("mode inverse needs the others' motions")
         x[:, 1:] = others
     kinds = torch.tensor([ego_kind] + [others_kind] * (m - 1))[None, :, None].expand(b, m, f)
-    times = torch.linspace(1, 0, steps + 1).tolist()
+    times = torch.linspace(1, 0, 2 if generator is None else steps + 1).tolist()
     clean, features = x, model.features(batch)
     for now, then in pairwise(times):
         level = torch.where(kinds == 0, 0.0, torch.where(kinds == 1, now, 1.0))

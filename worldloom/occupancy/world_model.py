@@ -162,14 +162,17 @@ class WorldModel:
         steps: int = 2,
         guidance: float | int = 1.0,
         horizon: int | None = None,
+        expected: bool = True,
     ) -> Futures:
-        """K futures of a past.
+        """K futures of a past: the expected one, the same for every seed, and K - 1 that are drawn.
 
         Args:
             ego_path: the poses of the future frames, in the world of `past`; needed in mode forward.
             mode: forward, policy, joint or video; see the module `traffic`.
-            steps: calls of the network for each chunk.
+            steps: calls of the network for each chunk of a future that is drawn.
             horizon: frames; as long as the path if not given.
+            expected: False draws the first, too. What is expected errs least in the mean; who turns left or right
+                with equal chances goes between.
         Raises:
             InputError: numbers that cannot be, or a path that is too short.
         """
@@ -179,7 +182,8 @@ class WorldModel:
                 f"expected at least one future of at least one frame and a path as long, got {num_futures} futures, "
                 f"{frames} frames and a path of {0 if ego_path is None else len(ego_path)}"
             )
-        return self.generate_from(self.observe(past), ego_path, num_futures, seed, mode, steps, guidance, frames)
+        start = self.observe(past)
+        return self.generate_from(start, ego_path, num_futures, seed, mode, steps, guidance, frames, expected)
 
     def generate_from(
         self,
@@ -191,6 +195,7 @@ class WorldModel:
         steps: int = 2,
         guidance: float | int = 1.0,
         frames: int = 6,
+        expected: bool = True,
     ) -> Futures:
         """As `generate`, from a state, which may have been changed: K futures of so many frames."""
         clips, paths, risks, users = [], [], [], []
@@ -202,7 +207,8 @@ class WorldModel:
             for first in range(0, frames, self.chunk):
                 part = None if ego_path is None else ego_path[first : min(frames, first + self.chunk)]
                 count = min(self.chunk, frames - first)
-                state, chunk = self.step(state, part, generator, mode, steps, guidance, count, maps.get(first))
+                dice = None if expected and number == 0 else generator
+                state, chunk = self.step(state, part, dice, mode, steps, guidance, count, maps.get(first))
                 chunks.append(chunk)
                 if part is not None:
                     maps[first] = state.static
@@ -220,7 +226,7 @@ class WorldModel:
         self,
         state: WorldState,
         path: EgoPath | None,
-        generator: torch.Generator,
+        generator: torch.Generator | None,
         mode: str = "forward",
         steps: int = 2,
         guidance: float | int = 1.0,
@@ -231,6 +237,7 @@ class WorldModel:
 
         Args:
             path: the ego's poses in those frames, in mode forward.
+            generator: of the draw; None for the expected future.
             completed: the map after them, where another future along the same path has filled it in already.
         """
         drawn = self.draw(state, path, generator, mode, steps, guidance, frames)
@@ -245,7 +252,7 @@ class WorldModel:
         self,
         state: WorldState,
         path: EgoPath | None,
-        generator: torch.Generator,
+        generator: torch.Generator | None,
         mode: str = "forward",
         steps: int = 2,
         guidance: float | int = 1.0,

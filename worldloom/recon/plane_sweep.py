@@ -287,7 +287,7 @@ def _paths(costs: Float[Tensor, "h w d"], grey: Float[Tensor, "h w"], lean: int,
         if lean:
             before, old = before.roll(lean, 0), old.roll(lean, 0)
             edge = 0 if lean > 0 else -1
-            before[edge] = costs[row - 1, edge]
+            before[edge], old[edge] = costs[row - 1, edge], grey[row - 1, edge]  # a path begins
         best = before.amin(1, keepdim=True)
         jump = config.jump / (1 + (grey[row] - old).abs() / EDGE)
         smooth = torch.minimum(before, best + jump.clamp(min=config.bend)[:, None])

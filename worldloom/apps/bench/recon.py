@@ -23,6 +23,7 @@ from worldloom.recon.photo_files import load_photos
 from worldloom.recon.photo_scores import held_out, scores
 from worldloom.render import render
 from worldloom.synth.cast import Caster
+from worldloom.synth.light.metering import metered_exposure
 from worldloom.synth.scene_files import make_world
 from worldloom.synth.truth import Truth, render_truth
 
@@ -59,6 +60,8 @@ def photographed_world(seed: int, size: tuple[int, int] = SIZE) -> tuple[Photos,
     """
     world = make_world(kind_of_world(seed), seed)
     caster, stand = Caster(world), world.stands[0].float()
+    # Exposed as a photographer would: dark pictures would have small errors.
+    caster.world = replace(world, exposure=metered_exposure(caster))
     azimuth = torch.arange(16) * (2 * math.pi / 16)
     around = torch.stack([azimuth.cos(), azimuth.sin(), torch.full_like(azimuth, -0.1)], -1)
     free = caster.cast(stand.expand(16, 3), around)
@@ -145,7 +148,8 @@ def _scored(gaussians: Gaussians, photos: Photos, truths: list[Truth]) -> tuple[
         near = NEAR * float(truth.depth[asked].median())
         local = rays(photos.cameras[i])
         told, known = (local * d[..., None] for d in (depth, truth.depth))
-        f1.append(_f1(told[drawn.median_valid & asked], known[asked], near))
+        # Also what floats before the sky counts.
+        f1.append(_f1(told[drawn.median_valid & (depth < FAR)], known[asked], near))
     return scores(gaussians, photos)["psnr_db"], statistics.mean(f1), statistics.mean(absrel)
 
 

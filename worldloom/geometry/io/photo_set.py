@@ -30,19 +30,23 @@ class PhotoSet:
 
 
 def photo_names(folder: Path) -> list[str]:
-    """Photos in the folder, and in its subfolder `images` where it has none itself; sorted.
+    """Photos in the folder or in its subfolder `images`, whichever has more; sorted.
 
     Raises:
         InputError: there are none, or more than MAX_PHOTOS.
     """
-    for part in (folder, folder / "images"):
-        if part.is_dir():
-            found = sorted(p for p in part.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-            if len(found) > MAX_PHOTOS:
-                raise InputError(f"{part}: expected at most {MAX_PHOTOS} photos, got {len(found)}")
-            if found:
-                return [path.relative_to(folder).as_posix() for path in found]
-    raise InputError(f"{folder}: expected photos ({', '.join(SUFFIXES)}) in the folder or in its images/, got none")
+    parts = [part for part in (folder, folder / "images") if part.is_dir()]
+    # A picture or two beside images/, such as a preview, are no photos of the place.
+    found = max(map(_photos_in, parts), key=len, default=[])
+    if not found:
+        raise InputError(f"{folder}: expected photos ({', '.join(SUFFIXES)}) in the folder or in its images/, got none")
+    if len(found) > MAX_PHOTOS:
+        raise InputError(f"{found[0].parent}: expected at most {MAX_PHOTOS} photos, got {len(found)}")
+    return [path.relative_to(folder).as_posix() for path in found]
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
 def load_photo_set(folder: Path, names: list[str], long_side: int) -> PhotoSet:

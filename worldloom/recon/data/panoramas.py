@@ -44,6 +44,8 @@ _RECOLOURED = 0.4  # share of the worlds in other colours
 _TILTED = 0.3  # share of the panoramas from a camera that is not quite level
 _EYES = (1.0, 2.1)  # metres over the ground: from a low tripod to one held up
 _AIR = 0.3  # metres around the eye
+_ASIDE = (0.5, 2.0)  # metres to a place beside it
+_TRIES = 24  # places that may be taken, until one is free
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class LearnedPanorama:
     part: UInt8[Tensor, "h w"]  # ENVELOPE, FLOOR, OBJECT or SKY
     camera_height: float  # metres
     kind: str  # of its world
+    world_from_pano: Float[Tensor, "4 4"] | None = None  # float64, metres; of what a file holds
 
     @property
     def sky(self) -> Bool[Tensor, "h w"]:
@@ -67,9 +70,11 @@ def panorama_file(seed: int) -> str:
 
 
 def write_panoramas(
-    seeds: Iterable[int], out: Path, num_panoramas: int = 4, height: int = 256, num_workers: int = 1
+    seeds: Iterable[int], out: Path, num_panoramas: int = 4, height: int = 256, num_workers: int = 1, beside: int = 0
 ) -> Iterator[Path]:
     """Write the panoramas of the worlds of these seeds, one file each; yield each when it is finished.
+
+    Each is followed by `beside` more, in the same light, from places 0.5 to 2 m from it that it sees.
 
     What is there already is not made again; the bytes do not depend on the number of workers.
 
@@ -80,12 +85,16 @@ def write_panoramas(
     """
     if num_panoramas < 1 or not 16 <= height <= 2048:
         raise InputError(f"expected at least 1 panorama of 16 to 2048 rows, got {num_panoramas} of {height}")
+    if not 0 <= beside <= 16:
+        raise InputError(f"expected 0 to 16 panoramas beside each, got {beside}")
     for module in ("embreex", "shapely"):
         require(module, "synth", "making panoramas")
-    open_collection(out, {"command": "synth panoramas", "num_panoramas": num_panoramas, "height": height})
+    open_collection(
+        out, {"command": "synth panoramas", "num_panoramas": num_panoramas, "height": height, "beside": beside}
+    )
     jobs = [
         Job(panorama_file(seed), write_world_panoramas, panorama_file(seed),
-            {"seed": seed, "num_panoramas": num_panoramas, "height": height})
+            {"seed": seed, "num_panoramas": num_panoramas, "height": height, "beside": beside})
         for seed in seeds
     ]  # fmt: skip
     for progress in generate(jobs, out, num_workers):
@@ -94,29 +103,35 @@ def write_panoramas(
 
 
 def write_world_panoramas(
-    folder: Path, tell: Callable[[float, str], None], seed: int, num_panoramas: int, height: int
+    folder: Path, tell: Callable[[float, str], None], seed: int, num_panoramas: int, height: int, beside: int = 0
 ) -> None:
-    """The file of one world: rgb, log_distance and part of each panorama under numbered names, and camera heights.
+    """The file of one world: rgb, log_distance and part of each panorama under numbered names, camera heights, poses.
 
     log_distance is uint16: distance = NEAREST * (FARTHEST / NEAREST) ** (code / 65535) camera heights.
     """
     arrays: dict[str, np.ndarray] = {}
-    heights = []
-    for i, (truth, view, eye) in enumerate(world_panoramas(seed, num_panoramas, height)):
-        tell(i / num_panoramas, f"panorama {i + 1}")
+    heights, poses = [], []
+    for i, (truth, view, eye) in enumerate(world_panoramas(seed, num_panoramas, height, beside)):
+        tell(i / (num_panoramas * (1 + beside)), f"panorama {i + 1}")
         log = (truth.distance / eye).clamp(NEAREST, FARTHEST).log()
         code = ((log - _LOW) / _STEP).round().clamp(0, 65535)
         arrays[f"rgb{i}"] = (255 * truth.rgb).round().byte().numpy()
         arrays[f"log_distance{i}"] = torch.where(truth.sky, 65535, code).numpy().astype(np.uint16)
         arrays[f"part{i}"] = parts_of(truth, view, eye).numpy()
         heights.append(eye)
+        poses.append(view.world_from_pano.double().numpy())
     arrays["camera_height"] = np.array(heights, np.float32)
+    arrays["world_from_pano"] = np.stack(poses)
     with atomic_path(folder / panorama_file(seed)) as temporary:
         save_npz(temporary, arrays)
 
 
-def world_panoramas(seed: int, num_panoramas: int, height: int) -> Iterator[tuple[Truth, PanoramaView, float]]:
+def world_panoramas(
+    seed: int, num_panoramas: int, height: int, beside: int = 0
+) -> Iterator[tuple[Truth, PanoramaView, float]]:
     """Panoramas of a seed's world from different places, with their views and camera heights in metres.
+
+    Each is followed by at most `beside` others from places beside it, as many as were found.
 
     Light is gathered sparsely. Exposure, the eye's height and tilt, and the colours of some worlds are drawn from the
     seed; what a camera does to a picture is left to training.
@@ -138,6 +153,10 @@ def world_panoramas(seed: int, num_panoramas: int, height: int) -> Iterator[tupl
         view = PanoramaView(eye, height, dice.uniform(-math.pi, math.pi), tilt)
         caster.world = replace(world, exposure=metered * 2 ** dice.gauss(0, 0.7))
         yield render_truth(caster, view, seed + i, paths=paths, shared_light=True), view, eye_height
+        aside = random.Random(f"learned panoramas {seed} beside {i}")
+        for j, (place, place_height) in enumerate(_places_beside(caster, eye, eye_height, beside, aside)):
+            view = PanoramaView(place, height, aside.uniform(-math.pi, math.pi), tilt)
+            yield render_truth(caster, view, seed + 100 * j + i, paths=paths, shared_light=True), view, place_height
 
 
 def parts_of(truth: Truth, view: PanoramaView, eye_height: float) -> UInt8[Tensor, "h w"]:
@@ -161,12 +180,14 @@ def load_panoramas(path: str | Path, only: int | None = None) -> list[LearnedPan
     if num == 0 or (only is not None and not 0 <= only < num):
         raise InputError(f"{path}: expected a file of `worldloom synth panoramas` with panorama {only or 0}, got {num}")
     wanted = range(num) if only is None else (only,)
-    layout = {"camera_height": "float32 n"}
+    layout = {"camera_height": "float32 n", "world_from_pano": "float64 n 4 4"}
     for i in wanted:
         layout |= {f"rgb{i}": "uint8 3 h w", f"log_distance{i}": "uint16 h w", f"part{i}": "uint8 h w"}
     arrays = load_npz(path, layout, max_bytes=1 << 30)
-    if len(arrays["camera_height"]) != num:
-        raise InputError(f"{path}: expected {num} camera heights, got {len(arrays['camera_height'])}")
+    poses = torch.from_numpy(arrays["world_from_pano"])
+    if not len(arrays["camera_height"]) == len(poses) == num or not bool(poses.isfinite().all()):
+        got = f"{len(arrays['camera_height'])} and {len(poses)}"
+        raise InputError(f"{path}: expected {num} camera heights and as many finite poses, got {got}")
     found = []
     for i in wanted:
         part = torch.from_numpy(arrays[f"part{i}"])
@@ -175,7 +196,7 @@ def load_panoramas(path: str | Path, only: int | None = None) -> list[LearnedPan
         log = torch.from_numpy(arrays[f"log_distance{i}"].astype(np.float32)) * _STEP + _LOW
         found.append(
             LearnedPanorama(
-                torch.from_numpy(arrays[f"rgb{i}"]), log.exp(), part, float(arrays["camera_height"][i]), kind
+                torch.from_numpy(arrays[f"rgb{i}"]), log.exp(), part, float(arrays["camera_height"][i]), kind, poses[i]
             )
         )
     return found
@@ -192,6 +213,24 @@ def _eye(caster: Caster, world: World, stand: int, dice: random.Random) -> tuple
         if abs(_height(caster, eye) - ground - float(step[2])) < 0.05 and _air(caster, eye) > _AIR:
             return eye, _height(caster, eye)
     return base, ground
+
+
+def _places_beside(
+    caster: Caster, eye: Float[Tensor, "3"], height: float, count: int, dice: random.Random
+) -> Iterator[tuple[Float[Tensor, "3"], float]]:
+    """Places that an eye sees, about as high above the ground, with air around them; and their heights."""
+    found = 0
+    for _ in range(_TRIES * count):
+        away, angle = dice.uniform(*_ASIDE), dice.uniform(-math.pi, math.pi)
+        place = eye + torch.tensor([away * math.cos(angle), away * math.sin(angle), dice.uniform(-0.2, 0.2)])
+        if bool(caster.blocked(eye[None], (place - eye)[None], away + _AIR)[0]) or _air(caster, place) <= _AIR:
+            continue
+        own = _height(caster, place)
+        if abs(own - height) < 0.5:
+            yield place, own
+            found += 1
+        if found == count:
+            return
 
 
 def _height(caster: Caster, eye: Float[Tensor, "3"]) -> float:
