@@ -82,7 +82,7 @@ def test_the_first_future_is_expected_and_the_others_differ_by_seed_and_number(m
     assert torch.equal(drawn.occupancy[1].labels, a.occupancy[1].labels)
     assert not torch.equal(drawn.users[0][0].world_from_actor, ways[0])
     assert float(a.uncertainty().max()) > 0
-    assert a.risk.shape == (2, 6, 2)
+    assert a.risk.shape == (3, 6, 2)
     assert bool((a.risk.diff(dim=1) >= 0).all())
 
 
