@@ -98,6 +98,19 @@ def test_no_disc_bridges_a_jump_in_distance():
     assert gaussians.scales.max() < 8 * 2 * math.pi / HEIGHT
 
 
+def test_a_leaf_before_the_far_is_no_needle():
+    """One pixel nearer than all around it: neither neighbour tells its slope."""
+    far = torch.full((HEIGHT, 2 * HEIGHT), 50.0)
+    far[30, 40] = 2.0
+    far[31, 41] = 3.0
+    sky = torch.zeros_like(far, dtype=torch.bool)
+    splats = splats_from_panorama(Panorama(torch.full((3, HEIGHT, 2 * HEIGHT), 0.5), far, sky, torch.eye(4)))
+    distance = splats.means.norm(dim=-1)
+    leaf = distance < 10
+    assert leaf.sum() >= 2
+    assert (splats.scales[leaf].amax(-1) < 3 * SPREAD * math.pi / HEIGHT * distance[leaf]).all()
+
+
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_beside_a_jump_the_slope_comes_from_the_surface(side):
     """A wall y = ±2 seen from 30 to 80 degrees off ahead, with emptiness at both of its ends."""

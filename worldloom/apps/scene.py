@@ -86,7 +86,7 @@ def make_scene(
     if not MIN_ROWS <= rows <= MAX_ROWS:
         raise InputError(f"--rows must be {MIN_ROWS} to {MAX_ROWS}, got {rows}")
     given = () if paths is None else load_camera_paths(paths)
-    rgb = _load_panorama(panorama)
+    rgb = load_panorama(panorama)
     request = {
         "command": "scene",
         "panorama_sha256": _sha256(panorama),
@@ -122,7 +122,7 @@ def _build(
     folder = run.folder
     size = f"{rgb.shape[2]}x{rgb.shape[1]}"
     if rgb.shape[1] > rows:
-        rgb = _shrunk(rgb, rows)
+        rgb = shrunk(rgb, rows)
         asked = "the most that this method works at" if rows == MAX_ROWS else "as asked for"
         run.warn(f"the panorama is {size}; it is used at {2 * rows}x{rows}, {asked}")
 
@@ -237,7 +237,7 @@ def _fingerprint(paths: Sequence[CameraPath]) -> str:
     return digest.hexdigest()
 
 
-def _load_panorama(path: Path) -> Float[Tensor, "3 h w"]:
+def load_panorama(path: Path) -> Float[Tensor, "3 h w"]:
     rgb = load_image(path, max_pixels=MAX_PIXELS)
     height, width = rgb.shape[1:]
     if width != 2 * height:
@@ -252,7 +252,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _shrunk(rgb: Float[Tensor, "3 h w"], rows: int) -> Float[Tensor, "3 h2 w2"]:
+def shrunk(rgb: Float[Tensor, "3 h w"], rows: int) -> Float[Tensor, "3 h2 w2"]:
     """At fewer rows, each pixel the mean of the area it covers."""
     return torch.nn.functional.interpolate(
         rgb[None], (rows, 2 * rows), mode="bilinear", antialias=True, align_corners=False

@@ -13,6 +13,7 @@ from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
 from worldloom.geometry.panorama import Panorama
 from worldloom.geometry.rigid import quat_from_rotmat
 from worldloom.geometry.transform_gaussians import transform_gaussians
+from worldloom.recon.push_pull import filled_from_around
 
 MIN_ROWS = 512  # smaller panoramas are sampled more finely, at most twice: 512 rows make 334k splats
 SPREAD = 0.68  # standard deviation of a splat in patches: less leaves a grid of gaps in magnified views, more blurs
@@ -82,7 +83,7 @@ def splats_from_panorama(panorama: Panorama, rows: int | None = None) -> Gaussia
         solid = panorama.distance[~panorama.sky]
         radius = SKY_FACTOR * (solid.max().item() if len(solid) else panorama.distance.max().item())
         shell = _Surface(*(torch.full_like(patches.u, value) for value in (radius, 0.0, 0.0)))
-        parts.append(_discs(_grow(panorama.rgb, panorama.sky), shell, patches, _near(panorama.sky)[pixel]))
+        parts.append(_discs(filled_from_around(panorama.rgb, panorama.sky), shell, patches, _near(panorama.sky)[pixel]))
     return transform_gaussians(Gaussians.cat(parts), panorama.world_from_pano)
 
 
@@ -113,8 +114,8 @@ def _surface(panorama: Panorama, patches: Patches, pixel: tuple[Int[Tensor, " n"
 
 
 def _flatter(a: Tensor, b: Tensor) -> Tensor:
-    """The smaller in size of two slopes."""
-    return torch.where(a.abs() < b.abs(), a, b)
+    """The smaller in size of two slopes; none where they go opposite ways, as on a leaf before the sky."""
+    return torch.where(a * b > 0, torch.where(a.abs() < b.abs(), a, b), 0.0)
 
 
 def _discs(rgb: Float[Tensor, "3 h w"], surface: _Surface, patches: Patches, keep: Bool[Tensor, " n"]) -> Gaussians:
@@ -160,34 +161,3 @@ def _near(sky: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     wide = min(3 * reach // 2, height - 1)
     padded = torch.cat([tall[:, -wide:], tall, tall[:, :wide]], dim=1) if wide else tall
     return F.max_pool2d(padded[None], (1, 2 * wide + 1), stride=1)[0] > 0
-
-
-def _grow(rgb: Float[Tensor, "3 h w"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
-    """`rgb` with what is not known filled in from around, coarse to fine (push-pull)."""
-    width = rgb.shape[-1]
-    around = (
-        torch.arange(-width // 2, width + width // 2) % width
-    )  # half a turn more on each side, so that the seam does not show
-    weight = known[None, None][..., around].float()
-    levels = [(rgb[None][..., around] * weight, weight)]
-    while min(levels[-1][1].shape[-2:]) > 1 and not (levels[-1][1] > 0).all():
-        total, weight = levels[-1]
-        levels.append((F.avg_pool2d(total, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)))
-    colour = levels[-1][0] / levels[-1][1].clamp(min=1e-8)
-    for total, weight in reversed(levels[:-1]):
-        rows, columns = total.shape[-2:]
-        colour = total + (1 - weight) * _doubled(_doubled(colour, 2), 3)[..., :rows, :columns]
-    return torch.where(known, rgb, colour[0, :, :, width // 2 : width // 2 + width])
-
-
-def _doubled(image: Float[Tensor, "1 c h w"], axis: int) -> Float[Tensor, "1 c h2 w2"]:
-    """Linear interpolation to twice the size along an axis: 3/4 of the own cell, 1/4 of the nearer neighbour.
-
-    Written out, because torch's own differs in the last bit with the number of threads.
-    """
-    size = image.shape[axis]
-    first, last = image.narrow(axis, 0, 1), image.narrow(axis, size - 1, 1)
-    before = torch.cat([first, image.narrow(axis, 0, size - 1)], dim=axis)
-    after = torch.cat([image.narrow(axis, 1, size - 1), last], dim=axis)
-    pairs = torch.stack([0.75 * image + 0.25 * before, 0.75 * image + 0.25 * after], dim=axis + 1)
-    return pairs.flatten(axis, axis + 1)

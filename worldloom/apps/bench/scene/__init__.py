@@ -1,10 +1,15 @@
 """The scene half on worlds whose every answer is known and that no network has seen, every figure beside its floor."""
 
+from pathlib import Path
+
 from worldloom.apps.bench.result import Row
 from worldloom.apps.bench.scene.distance import distance_rows
 from worldloom.apps.bench.scene.paths import path_rows
+from worldloom.apps.bench.scene.views import view_rows
+from worldloom.apps.bench.scene.whole import real_rows, scene_rows
 
 
-def run(quick: bool) -> list[Row]:
-    """Distance of panoramas, and camera paths."""
-    return [*distance_rows(quick), *path_rows(quick)]
+def run(quick: bool, data: Path | None = None) -> list[Row]:
+    """A whole scene, distance of panoramas, camera paths, views off centre; with `data`, real panoramas, too."""
+    real = [] if data is None else real_rows(data)
+    return [*scene_rows(quick), *distance_rows(quick), *path_rows(quick), *view_rows(quick), *real]

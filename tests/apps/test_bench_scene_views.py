@@ -1,0 +1,40 @@
+"""The benchmark of views off centre: what is hidden is found, holes are filled, rows stand beside their floors."""
+
+import torch
+
+from worldloom.apps.bench.scene.views import filled, hidden_from
+from worldloom.geometry import Panorama, directions
+from worldloom.render.panorama import PanoramaRendering
+
+HEIGHT = 32
+
+
+def post_before_a_wall() -> Panorama:
+    """A ball of 10 m around, and a post 2 m ahead."""
+    distance = torch.full((HEIGHT, 2 * HEIGHT), 10.0)
+    distance[:, HEIGHT - 2 : HEIGHT + 2] = 2.0
+    return Panorama(torch.zeros(3, HEIGHT, 2 * HEIGHT), distance, torch.zeros_like(distance) > 0, torch.eye(4))
+
+
+def test_what_stands_behind_is_hidden() -> None:
+    panorama = post_before_a_wall()
+    aside = torch.eye(4)
+    aside[1, 3] = 1.0
+    towards = directions(HEIGHT).float()
+    # The ball as seen from a metre aside.
+    along = towards[..., 1]
+    distance = -along + (along**2 + 99).sqrt()
+    hidden = hidden_from(panorama, aside, distance, torch.zeros(HEIGHT, 2 * HEIGHT, dtype=torch.bool))
+    points = distance[..., None] * towards + torch.tensor([0.0, 1.0, 0.0])
+    azimuth = torch.atan2(points[..., 1], points[..., 0]).abs()
+    middle = slice(HEIGHT // 2 - 4, HEIGHT // 2 + 4)
+    width = torch.pi / HEIGHT
+    assert hidden[middle][azimuth[middle] < 1.5 * width].all()
+    assert not hidden[azimuth > 3 * width].any()
+
+
+def test_a_picture_with_holes_is_filled_and_what_shines_through_is_whole() -> None:
+    alpha = torch.ones(HEIGHT, 2 * HEIGHT)
+    alpha[10:14, 20:28], alpha[0] = 0.0, 0.8
+    drawn = PanoramaRendering(0.5 * alpha.expand(3, -1, -1), alpha, alpha, torch.eye(4))
+    torch.testing.assert_close(filled(drawn), torch.full((3, HEIGHT, 2 * HEIGHT), 0.5), atol=1e-4, rtol=0)

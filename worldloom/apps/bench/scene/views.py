@@ -1,0 +1,82 @@
+"""What a scene shows from places beside its panorama, against truth: warped splats, and with their holes filled."""
+
+import statistics
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from worldloom.apps.bench.result import Row
+from worldloom.geometry import Panorama
+from worldloom.geometry.equirect import directions, sample_panorama, solid_angles
+from worldloom.geometry.rigid import apply, invert
+from worldloom.recon.data.panoramas import world_panoramas
+from worldloom.recon.data.splits import WORLD_SPLITS
+from worldloom.recon.panorama_splats import splats_from_panorama
+from worldloom.recon.push_pull import filled_from_around
+from worldloom.recon.scene_distance import EMBEDDED, distance_of_panorama
+from worldloom.render.panorama import PanoramaRendering, render_panorama
+
+_BESIDE = 3  # places beside each panorama, 0.5 to 2 m away
+_HEIGHT = 256
+_SOLID = 0.5  # alpha from which on something is seen
+_HIDDEN = 1.1  # a surface this many times farther than what the panorama shows in its direction is hidden from it
+
+Fill = Callable[[PanoramaRendering], Float[Tensor, "3 h w"]]
+
+
+def view_rows(quick: bool) -> list[Row]:
+    """PSNR off centre, of all directions and of those that the panorama could not see; learned and exact distance."""
+    seeds, height = WORLD_SPLITS["test"][: 1 if quick else 16], 64 if quick else _HEIGHT
+    fills: dict[str, Fill] = {"warp": lambda drawn: drawn.rgb.clamp(0, 1), "warp + fill": filled}
+    whole: dict[str, list[float]] = {}
+    unseen: dict[str, list[float]] = {}
+    for seed in seeds:
+        (centre, view, eye), *beside = world_panoramas(seed, 1, height, _BESIDE)
+        learned = distance_of_panorama(centre.rgb, eye, EMBEDDED).panorama
+        exact = Panorama(centre.rgb, torch.where(centre.sky, 1000.0, centre.distance), centre.sky, torch.eye(4))
+        pose = view.world_from_pano.double()
+        for truth, other, _ in beside:
+            centre_from_other = (invert(pose) @ other.world_from_pano.double()).float()
+            hidden = hidden_from(exact, centre_from_other, truth.distance, truth.sky)
+            for depth, panorama in (("", learned), (", exact distance", exact)):
+                drawn = render_panorama(splats_from_panorama(panorama), centre_from_other, height)
+                for name, fill in fills.items():
+                    error = (fill(drawn) - truth.rgb).square().mean(0) * solid_angles(height)
+                    whole.setdefault(name + depth, []).append(_psnr(error, torch.ones_like(hidden), height))
+                    if bool(hidden.any()):
+                        unseen.setdefault(name + depth, []).append(_psnr(error, hidden, height))
+    places = f"{len(whole['warp'])} places 0.5 to 2 m off centre in {len(seeds)} worlds of the test split"
+    note = f"{places}, {2 * height}x{height}, by solid angle"
+    rows = []
+    for metric, of, where in (("offcenter_psnr", whole, ""), ("offcenter_psnr_unseen", unseen, "what was hidden; ")):
+        means = {name: statistics.mean(values) for name, values in of.items()}
+        rows.append(Row(metric, means.pop("warp + fill"), "dB", "", means, where + note))
+    return rows
+
+
+def filled(drawn: PanoramaRendering) -> Float[Tensor, "3 h w"]:
+    """The picture with its holes filled by push and pull."""
+    solid = drawn.alpha >= _SOLID
+    rgb = torch.where(solid, drawn.rgb / drawn.alpha.clamp(min=_SOLID), 0).clamp(0, 1)
+    return filled_from_around(rgb, solid)
+
+
+def hidden_from(
+    panorama: Panorama,
+    pano_from_other: Float[Tensor, "4 4"],
+    distance: Float[Tensor, "h w"],
+    sky: Bool[Tensor, "h w"],
+) -> Bool[Tensor, "h w"]:
+    """Pixels of another panorama whose surfaces this one does not see, as something stands before them."""
+    height = distance.shape[0]
+    points = apply(pano_from_other, (distance[..., None] * directions(height).float()).reshape(-1, 3))
+    there = sample_panorama(panorama.distance[None], points[:, None], "nearest")[0, :, 0]
+    return (points.norm(dim=-1) > _HIDDEN * there).reshape(height, -1) & ~sky
+
+
+def _psnr(error: Float[Tensor, "h w"], where: Bool[Tensor, "h w"], height: int) -> float:
+    """Of squared errors that are weighted by solid angle."""
+    mean = error[where].sum() / solid_angles(height)[where].sum()
+    return -10 * float(mean.clamp(min=1e-10).log10())
