@@ -20,6 +20,7 @@ SPREAD = 0.68  # standard deviation of a splat in patches: less leaves a grid of
 OPACITY = 0.99
 THICKNESS = 0.05  # of a disc, in its smaller half-axis
 MAX_STRETCH = 20.0  # of a disc along the ray, against its width: surfaces seen more edge-on than 3 degrees are cut
+STEEP = 3.0  # of log distance by angle: a surface turned 72 degrees away
 SKY_FACTOR = 10.0  # radius of the sky shell in largest distances: moving by 1 % of a distance shifts it by 0.1 %
 SKY_MARGIN = math.radians(15)  # how far the sky goes on behind what stands before it
 
@@ -104,8 +105,8 @@ def _surface(panorama: Panorama, patches: Patches, pixel: tuple[Int[Tensor, " n"
     # The row beyond a pole is the same row half a turn away.
     tall = torch.cat([log[:1].roll(height, dims=1), log, log[-1:].roll(height, dims=1)])
     step = math.pi / height
-    by_azimuth = _flatter(left - log, log - right)[pixel] / step
-    by_elevation = _flatter(tall[:-2] - log, log - tall[2:])[pixel] / step
+    by_azimuth = _flatter((left - log) / step, (log - right) / step)[pixel]
+    by_elevation = _flatter((tall[:-2] - log) / step, (log - tall[2:]) / step)[pixel]
     # From the centre of the nearest pixel to the centre of the patch.
     azimuth = (pixel[1] + 0.5 - patches.u) * step
     elevation = (pixel[0] + 0.5 - patches.v) * step
@@ -114,8 +115,9 @@ def _surface(panorama: Panorama, patches: Patches, pixel: tuple[Int[Tensor, " n"
 
 
 def _flatter(a: Tensor, b: Tensor) -> Tensor:
-    """The smaller in size of two slopes; none where they go opposite ways, as on a leaf before the sky."""
-    return torch.where(a * b > 0, torch.where(a.abs() < b.abs(), a, b), 0.0)
+    """The smaller in size of two slopes; none where both are steep and opposed, as on a leaf before the sky."""
+    flatter = torch.where(a.abs() < b.abs(), a, b)
+    return torch.where((a * b > 0) | (flatter.abs() < STEEP), flatter, 0.0)
 
 
 def _discs(rgb: Float[Tensor, "3 h w"], surface: _Surface, patches: Patches, keep: Bool[Tensor, " n"]) -> Gaussians:
