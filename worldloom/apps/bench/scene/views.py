@@ -1,5 +1,6 @@
 """What a scene shows from places beside its panorama, against truth: warped splats, and with their holes filled."""
 
+import math
 import statistics
 from collections.abc import Callable
 
@@ -8,12 +9,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from worldloom.apps.bench.result import Row
+from worldloom.errors import MissingExtra
 from worldloom.geometry import Panorama
 from worldloom.geometry.equirect import directions, sample_panorama, solid_angles
 from worldloom.geometry.rigid import apply, invert
 from worldloom.recon.data.panoramas import world_panoramas
 from worldloom.recon.data.splits import WORLD_SPLITS
 from worldloom.recon.panorama_splats import splats_from_panorama
+from worldloom.recon.perceptual_distance import PerceptualDistance
 from worldloom.recon.push_pull import filled_from_around
 from worldloom.recon.scene_distance import EMBEDDED, distance_of_panorama
 from worldloom.render.panorama import PanoramaRendering, render_panorama
@@ -27,11 +30,13 @@ Fill = Callable[[PanoramaRendering], Float[Tensor, "3 h w"]]
 
 
 def view_rows(quick: bool) -> list[Row]:
-    """PSNR off centre, of all directions and of those that the panorama could not see; learned and exact distance."""
+    """PSNR and ST-LPIPS off centre, PSNR also of what the panorama could not see; learned and exact distance."""
     seeds, height = WORLD_SPLITS["test"][: 1 if quick else 16], 64 if quick else _HEIGHT
     fills: dict[str, Fill] = {"warp": lambda drawn: drawn.rgb.clamp(0, 1), "warp + fill": filled}
     whole: dict[str, list[float]] = {}
     unseen: dict[str, list[float]] = {}
+    looks: dict[str, list[float]] = {}
+    perceptual = _perceptual()
     for seed in seeds:
         (centre, view, eye), *beside = world_panoramas(seed, 1, height, _BESIDE)
         learned = distance_of_panorama(centre.rgb, eye, EMBEDDED).panorama
@@ -43,17 +48,32 @@ def view_rows(quick: bool) -> list[Row]:
             for depth, panorama in (("", learned), (", exact distance", exact)):
                 drawn = render_panorama(splats_from_panorama(panorama), centre_from_other, height)
                 for name, fill in fills.items():
-                    error = (fill(drawn) - truth.rgb).square().mean(0) * solid_angles(height)
+                    picture = fill(drawn)
+                    error = (picture - truth.rgb).square().mean(0) * solid_angles(height)
                     whole.setdefault(name + depth, []).append(_psnr(error, torch.ones_like(hidden), height))
                     if bool(hidden.any()):
                         unseen.setdefault(name + depth, []).append(_psnr(error, hidden, height))
+                    if perceptual is not None:
+                        apart = perceptual(picture[None], truth.rgb[None])[0] * solid_angles(height)
+                        looks.setdefault(name + depth, []).append(float(apart.sum() / (4 * math.pi)))
     places = f"{len(whole['warp'])} places 0.5 to 2 m off centre in {len(seeds)} worlds of the test split"
     note = f"{places}, {2 * height}x{height}, by solid angle"
     rows = []
     for metric, of, where in (("offcenter_psnr", whole, ""), ("offcenter_psnr_unseen", unseen, "what was hidden; ")):
         means = {name: statistics.mean(values) for name, values in of.items()}
         rows.append(Row(metric, means.pop("warp + fill"), "dB", "", means, where + note))
+    if looks:
+        means = {name: statistics.mean(values) for name, values in looks.items()}
+        rows.append(Row("offcenter_stlpips", means.pop("warp + fill"), "1", "", means, f"AlexNet; {note}"))
     return rows
+
+
+def _perceptual() -> PerceptualDistance | None:
+    try:
+        return PerceptualDistance.from_package()
+    except MissingExtra as error:
+        print(f"left out: {error}")
+        return None
 
 
 def filled(drawn: PanoramaRendering) -> Float[Tensor, "3 h w"]:
