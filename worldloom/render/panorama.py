@@ -19,6 +19,7 @@ class PanoramaRendering:
     alpha: Float[Tensor, "h w"]
     distance: Float[Tensor, "h w"]  # expected metres from the centre: sum w r / sum w; 0 where alpha is 0
     world_from_pano: Float[Tensor, "4 4"]
+    features: Float[Tensor, "f h w"] | None = None  # premultiplied by alpha
 
     def to_panorama(self, min_alpha: float = 0.5) -> Panorama:
         """As a panorama on black, with sky where less than `min_alpha` of the light is stopped."""
@@ -32,8 +33,11 @@ def render_panorama(
     *,
     backend: str = "auto",
     antialiased: bool = False,
+    features: Float[Tensor, "n f"] | None = None,
 ) -> PanoramaRendering:
     """Draw the whole sphere around a point, `height` x 2 `height` pixels.
+
+    `features` are further values for each Gaussian to blend, as `render` takes them.
 
     Each face is a 90° view with a margin of 1/16 on every side. Neighbouring faces draw a splat a little differently:
     each projects it linearly to its own plane, which skews splats that are several degrees wide. A linear blend across
@@ -44,13 +48,14 @@ def render_panorama(
     margin = max(2, inner // 16)
     camera = _faces(inner, margin, world_from_pano)
     ranges = (gaussians.means - world_from_pano[:3, 3]).norm(dim=-1, keepdim=True)
-    drawn = render(gaussians, camera, backend=backend, antialiased=antialiased, features=ranges)
+    extra = ranges if features is None else torch.cat([ranges, features], -1)
+    drawn = render(gaussians, camera, backend=backend, antialiased=antialiased, features=extra)
     assert drawn.features is not None
     faces = torch.cat([drawn.rgb, drawn.alpha[:, None], drawn.features], dim=1)
     sphere = _blend_faces(faces, directions(height).to(faces), inner, margin)
     rgb, alpha, weighted = sphere[:3], sphere[3], sphere[4]
     distance = torch.where(alpha > 0, weighted / torch.where(alpha > 0, alpha, 1), 0)
-    return PanoramaRendering(rgb, alpha, distance, world_from_pano)
+    return PanoramaRendering(rgb, alpha, distance, world_from_pano, None if features is None else sphere[5:])
 
 
 def _faces(inner: int, margin: int, world_from_pano: Float[Tensor, "4 4"]) -> Camera:
