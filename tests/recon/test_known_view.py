@@ -3,8 +3,8 @@
 import torch
 
 from worldloom.geometry import Panorama, directions
+from worldloom.recon.known_view import known_view
 from worldloom.recon.panorama_splats import splats_from_panorama
-from worldloom.scenegen.known_view import known_view
 
 HEIGHT = 64
 
