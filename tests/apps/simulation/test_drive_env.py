@@ -90,7 +90,7 @@ def test_time_truncates_and_contacts_terminate() -> None:
     env.reset(seed=0, options={"start": 0})
     reward, terminated, truncated, info = 0.0, False, False, {}
     for _ in range(8):
-        _, reward, terminated, truncated, info = env.step([1.0, 0.0])
+        _, reward, terminated, truncated, info = env.step([1.0, 0.3])  # into the wall
         if terminated:
             break
     assert (terminated, truncated, info["contact"]) == (True, False, True)
