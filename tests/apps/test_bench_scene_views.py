@@ -1,8 +1,10 @@
 """The benchmark of views off centre: what is hidden is found, pixels are means."""
 
+import pytest
 import torch
 
 from worldloom.apps.bench.scene.views import averaged, hidden_from
+from worldloom.apps.bench.scene.whole import scene_rows
 from worldloom.geometry import Panorama, directions
 
 HEIGHT = 32
@@ -35,3 +37,12 @@ def test_what_stands_behind_is_hidden() -> None:
 def test_pictures_are_averaged_as_pixels_are() -> None:
     checks = (torch.arange(4)[:, None] + torch.arange(8)) % 2
     torch.testing.assert_close(averaged(checks.float().expand(3, -1, -1)), torch.full((3, 2, 4), 0.5))
+
+
+@pytest.mark.slow
+def test_a_whole_scene_is_measured_in_a_process_of_its_own() -> None:
+    rows = {row.metric: row for row in scene_rows(quick=True)}
+    assert set(rows) == {"scene_seconds", "scene_peak_gb", "scene_splats"}
+    assert rows["scene_splats"].value > 10_000
+    assert 0.1 < rows["scene_peak_gb"].value < 6
+    assert rows["scene_seconds"].value > 1
