@@ -76,6 +76,7 @@ def test_the_first_future_is_expected_and_the_others_differ_by_seed_and_number(m
     a = model.generate(past, path, num_futures=3, seed=3)
     b = model.generate(past, path, num_futures=2, seed=4)
     assert torch.equal(a.occupancy[0].labels, b.occupancy[0].labels)
+    assert not torch.equal(a.occupancy[0].labels, a.occupancy[1].labels)
     ways = [futures.users[number][0].world_from_actor for futures, number in ((a, 0), (a, 1), (a, 2), (b, 1))]
     assert not any(torch.equal(one, other) for one, other in combinations(ways, 2))
     drawn = model.generate(past, path, num_futures=2, seed=3, expected=False)

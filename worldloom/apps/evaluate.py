@@ -31,7 +31,7 @@ COUNTS = (
     "counts"  # one file of counts for each clip: what an interrupted run has, and what runs on parts can be pooled of
 )
 _PANEL = 360  # pixels
-_Forecast = Callable[[Occupancy, EgoPath | None, int], Occupancy]  # past, the ego's future if it is told, seed
+_Forecast = Callable[[Occupancy, EgoPath | None], Occupancy]  # past, the ego's future if it is told
 
 
 def evaluate(
@@ -142,13 +142,13 @@ def _forecasts(model: str, protocol: Protocol) -> dict[str, _Forecast]:
     if model != COPY_WARP:
         network = WorldModel.from_pretrained(model)
 
-        def generate(past: Occupancy, path: EgoPath | None, seed: int) -> Occupancy:
+        def generate(past: Occupancy, path: EgoPath | None) -> Occupancy:
             mode = "policy" if path is None else "forward"
-            return network.generate(past, path, seed=seed, mode=mode, horizon=protocol.horizon).occupancy[0]
+            return network.generate(past, path, mode=mode, horizon=protocol.horizon).occupancy[0]
 
         methods["model"] = generate
-    methods["copy_warp"] = lambda past, path, seed: copy_warp(past, told(past, path))
-    methods["copy_last"] = lambda past, path, seed: copy_last(past, told(past, path))
+    methods["copy_warp"] = lambda past, path: copy_warp(past, told(past, path))
+    methods["copy_last"] = lambda past, path: copy_last(past, told(past, path))
     return methods
 
 
@@ -159,7 +159,7 @@ def _scored(
     scores: dict[str, SemanticScore] = {}
     for number, (_, past, truth) in enumerate(each_window([clip], protocol), start=first):
         path = EgoPath(truth.world_from_ego, truth.dt) if protocol.future_ego == "gt" else None
-        answers = {name: forecast(past, path, number) for name, forecast in forecasts.items()}
+        answers = {name: forecast(past, path) for name, forecast in forecasts.items()}
         for name, answer in answers.items():
             score = score_forecast(replace(answer, dt=truth.dt), truth, protocol.score_mask)
             scores[name] = scores[name] + score if name in scores else score

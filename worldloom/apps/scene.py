@@ -34,6 +34,7 @@ from worldloom.scenegen.plan_picture import plan_picture
 from worldloom.scenegen.plan_report import plan_report
 
 MAX_PIXELS = 50_000_000  # of the input, 10000x5000: decoding takes 4 GB at most
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".exr", ".hdr")  # suffixes of panoramas
 MAX_ROWS = 1024  # of the panorama as used: 1.3 million splats
 MIN_ROWS = 32
 MAX_CAMERA_HEIGHT = 1000.0  # metres

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from worldloom.errors import InputError
-from worldloom.geometry.io.atomic import atomic_path
-from worldloom.geometry.io.json_file import load_json
+from worldloom.geometry.io.json_file import load_json, save_json
 
 REQUEST_FILE = ".request.json"
 
@@ -38,5 +37,4 @@ def open_collection(out: Path, request: dict[str, Any]) -> None:
                     if made.get(key) != asked.get(key))  # fmt: skip
             raise InputError(f"{out} had another request ({'; '.join(told)}); choose another --out")
         return
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+    save_json(path, asked)

@@ -16,12 +16,13 @@ import gymnasium
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
 import worldloom.apps.simulation
+from tests.occupancy.moving_world import CAR, straight_street
 from tests.occupancy.tiny_world import street_start, tiny_model
 from worldloom.apps.simulation.actions import ACTIONS, Controls, Trajectories, Waypoints
 from worldloom.apps.simulation.drive_env import DriveEnv, driving_reward
 from worldloom.errors import InputError
 from worldloom.geometry.io import save_clip
-from worldloom.occupancy.simulation import ModelWorldConfig, Trajectory
+from worldloom.occupancy.simulation import ClipStart, ModelWorldConfig, Trajectory, clip_start
 from worldloom.occupancy.simulation.sensors import SENSORS, Birdseye, Lidar
 from worldloom.synth.traffic.ego import Action, Waypoint
 
@@ -78,7 +79,7 @@ def test_seeds_and_starts_are_drawn_from_the_environments_own_dice() -> None:
     assert (chosen["start"], chosen["seed"]) == (1, 42)
 
 
-def test_time_truncates_and_contacts_terminate() -> None:
+def test_time_truncates() -> None:
     env = make()
     env.reset(seed=0, options={"start": 0})
     ends = []
@@ -87,15 +88,27 @@ def test_time_truncates_and_contacts_terminate() -> None:
         ends.append((terminated, truncated))
         assert info["timestamp_us"] == 500_000 * len(ends)
     assert ends == [(False, False)] * 7 + [(False, True)]
+
+
+QUEUE = clip_start(straight_street(9, ego_speed=4.0, users=((CAR, 30, 0, 0.0),)), 4, "queue")
+
+
+@pytest.mark.parametrize(
+    ("start", "curvature", "fault"),
+    [(QUEUE, 0.0, 0.0), (street_start(4, alone=True), 0.3, 0.5)],
+    ids=["a car that stands", "a wall"],
+)
+def test_contacts_terminate(start: ClipStart, curvature: float, fault: float) -> None:
+    env = make(clips=[start])
     env.reset(seed=0, options={"start": 0})
     reward, terminated, truncated, info = 0.0, False, False, {}
     for _ in range(8):
-        _, reward, terminated, truncated, info = env.step([1.0, 0.3])  # into the wall
+        _, reward, terminated, truncated, info = env.step([1.0, curvature])
         if terminated:
             break
     assert (terminated, truncated, info["contact"]) == (True, False, True)
     assert reward < -3
-    assert env.metrics()["no_collision"] < 1
+    assert env.metrics()["no_collision"] == fault
     # Half of the four seconds were not driven.
     assert env.metrics()["pdms"] <= 0.5
 

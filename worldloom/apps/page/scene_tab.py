@@ -13,6 +13,7 @@ from worldloom.apps.page.services import Services
 from worldloom.apps.page.visitors import Piece
 from worldloom.apps.page.walk_pane import WalkPane
 from worldloom.apps.page.work import EXPORTED, QUALITIES, export_work, scene_work
+from worldloom.apps.scene import PICTURES
 from worldloom.errors import InputError
 from worldloom.recon.scene_distance import EMBEDDED, FLOOR
 from worldloom.synth.samples import sample_panorama_path
@@ -23,7 +24,6 @@ _DISTANCES = [
     ("assumed: level ground, a sphere, a rule for the sky", FLOOR),
     ("learned from procedural worlds", EMBEDDED),
 ]
-_TYPES = [".png", ".jpg", ".jpeg", ".webp", ".exr", ".hdr"]
 
 
 class SceneTab:
@@ -35,7 +35,7 @@ class SceneTab:
         with gr.Row():
             with gr.Column(scale=1, min_width=290):
                 panorama = gr.File(
-                    label="Panorama, 2:1 (empty: the sample room)", file_types=_TYPES, elem_id="panorama"
+                    label="Panorama, 2:1 (empty: the sample room)", file_types=list(PICTURES), elem_id="panorama"
                 )
                 quality = gr.Radio(
                     list(QUALITIES), value="Full", label="Quality", elem_id="quality",

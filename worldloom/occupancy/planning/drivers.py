@@ -100,7 +100,7 @@ def world_model_policy(model: WorldModel, seed: int = 0) -> Policy:
 
     def propose(seen: Observation, number: int) -> Float[Tensor, "f 3"]:
         past = seen.occupancy()
-        future = model.generate(past, seed=seed + number, mode="policy", horizon=1)
+        future = model.generate(past, seed=seed + number, mode="policy", horizon=1, expected=False)
         here = past.world_from_ego[-1].double()
         return plane_poses(invert(here) @ future.ego_paths[0].world_from_ego.double())
 

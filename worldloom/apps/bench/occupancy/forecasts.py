@@ -37,7 +37,7 @@ def forecast_rows(
         answers: dict[str, Occupancy] = {"copy": copy_last(past, path), "copy + ego-warp": copy_warp(past, path)}
         answers |= {name: forecast(past, path) for name, forecast in peers.items()}
         if model is not None:
-            answers["model"] = model.generate(past, path, seed=number).occupancy[0]
+            answers["model"] = model.generate(past, path).occupancy[0]
         for name, answer in answers.items():
             score = score_forecast(answer, truth, protocol.score_mask)
             scores[name] = scores[name] + score if name in scores else score

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from worldloom.apps.bench.result import Row
-from worldloom.apps.scene import load_panorama, shrunk
+from worldloom.apps.scene import PICTURES, load_panorama, shrunk
 from worldloom.errors import InputError
 from worldloom.recon.centre_view import centre_psnr, match_centre_colours
 from worldloom.recon.panorama_splats import splats_from_panorama
@@ -17,7 +17,6 @@ from worldloom.recon.scene_distance import EMBEDDED, distance_of_panorama
 from worldloom.synth.samples import sample_panorama_path
 
 _ROWS = 512
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".exr", ".hdr")
 
 
 def scene_rows(quick: bool) -> list[Row]:
@@ -50,9 +49,9 @@ def real_rows(data: Path) -> list[Row]:
     Raises:
         InputError: no panoramas there, or files that are none.
     """
-    files = sorted(path for path in data.rglob("*") if path.suffix.lower() in _PICTURES)
+    files = sorted(path for path in data.rglob("*") if path.suffix.lower() in PICTURES)
     if not files:
-        raise InputError(f"{data}: expected a folder with panoramas ({', '.join(_PICTURES)}), got none")
+        raise InputError(f"{data}: expected a folder with panoramas ({', '.join(PICTURES)}), got none")
     found: dict[str, float] = {}
     for path in files:
         rgb = load_panorama(path)
