@@ -1,5 +1,8 @@
 """The doctor finds a healthy installation healthy and a wrong number wrong."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from worldloom.apps import doctor
@@ -34,3 +37,8 @@ def test_a_wrong_number_is_reported_and_fails(
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_value_that_is_no_number_never_passes(value: float) -> None:
     assert not doctor.Check("x", "native", value, value, 1.0).passed
+
+
+def test_every_extra_a_user_can_install_is_looked_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"all", "dev", "test"}

@@ -17,12 +17,21 @@ from worldloom.apps.bench.result import cpu_model
 from worldloom.geometry import Camera, Gaussians, sh_from_rgb
 from worldloom.ops import sparse
 
-EXTRAS = {
+EXTRAS = {  # those of pyproject.toml that are not for development, and what each brings
     "apps": ("gradio", "viser"),
-    "distributed": ("ray", "submitit"),
-    "export": ("fast_simplification", "pxr"),
     "colmap": ("pycolmap",),
     "cuda": ("gsplat", "spconv_triton"),
+    "distributed": ("ray", "submitit"),
+    "export": ("fast_simplification", "pxr"),
+    "onnx": ("onnxruntime",),
+    "open3d": ("open3d",),
+    "perceptual": ("stlpips_pytorch",),
+    "rl": ("stable_baselines3", "gymnasium"),
+    "serve": ("fastapi", "uvicorn", "httpx"),
+    "sim": ("gymnasium",),
+    "synth": ("embreex", "shapely"),
+    "traffic": ("libsumo", "sumolib", "embreex"),
+    "transformers": ("transformers",),
 }
 
 

@@ -48,11 +48,16 @@ def write_comparison(folder: Path, clip: Path, report: dict[str, Any]) -> None:
         "method": report.get("method", ""),
         "path": report.get("path", {}).get("command", ""),
     }
+    title = f"{len(columns)} futures" if len(columns) > 1 else "future"
+    (folder / PAGE).write_text(filled_page(title, content), encoding="utf-8")
+
+
+def filled_page(title: str, content: dict[str, Any]) -> str:
+    """The page as HTML; `content` is what `write_comparison` puts together."""
     # In a script element only "<" could end it.
     data = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
-    title = html.escape(f"{len(columns)} futures" if len(columns) > 1 else "future")
-    page = _TEMPLATE.read_text(encoding="utf-8").replace("{{title}}", title).replace("{{data}}", data)
-    (folder / PAGE).write_text(page, encoding="utf-8")
+    template = _TEMPLATE.read_text(encoding="utf-8")
+    return template.replace("{{title}}", html.escape(title)).replace("{{data}}", data)
 
 
 def _drawn(past: Occupancy, future: Occupancy, folder: Path, name: str) -> list[str]:

@@ -9,10 +9,14 @@ import torch
 
 from worldloom.occupancy.motions import DT
 from worldloom.occupancy.planning.candidates import Line
+from worldloom.occupancy.planning.imaginer import ConstantVelocity
+from worldloom.occupancy.planning.planner import Goal, Plan, PlannerConfig, plan
+from worldloom.occupancy.scene_state import SceneState
 from worldloom.occupancy.simulation.simulation import Simulation
 from worldloom.occupancy.simulation.state import DriveState
 from worldloom.occupancy.simulation.view import View
 from worldloom.synth.traffic.ego import EGO_EXTENT, EGO_FRONT, Action
+from worldloom.synth.traffic.sumo import STEP
 
 Policy = Callable[[View], Action]
 MakePolicy = Callable[[], Policy]  # a fresh driver for each drive
@@ -20,6 +24,7 @@ _SIDEWAYS = 2.5  # m/s² in a bend
 _COMFORT = 2.0  # m/s² of braking that followers plan with
 _STANDSTILL = 2.0  # metres behind a leader that stands
 _STRONGEST = 2.5  # m/s² of acceleration
+_HEIGHT = 1.5  # metres, of everybody: no plan asks for it
 
 
 def drive(
@@ -35,7 +40,7 @@ def drive(
 
 
 def usual_policies() -> dict[str, MakePolicy]:
-    """Sixteen drivers, from patient to mad: what a world has to tell apart."""
+    """Twenty drivers, from patient to mad: what a world has to tell apart."""
     return {
         "stands": lambda: pedals(-4.0),
         "patient": lambda: follow(5.0, headway=2.0),
@@ -53,6 +58,10 @@ def usual_policies() -> dict[str, MakePolicy]:
         "weaving": lambda: weaving(9.0, 2.0, 4.0),
         "straight on": lambda: straight(8.0),
         "erratic": lambda: erratic(8.0, seed=0),
+        "planner, 2 s": lambda: planned(10.0, horizon=4),
+        "planner, 4 s": lambda: planned(10.0, horizon=8),
+        "planner, fast": lambda: planned(14.0, horizon=8),
+        "as recorded": as_recorded,
     }
 
 
@@ -110,6 +119,45 @@ def erratic(speed: float, seed: int, most: float = 3.0) -> Policy:
         return Action(dice.uniform(-most, most) + 0.5 * (speed - view.speed), steer(view))
 
     return policy
+
+
+def as_recorded() -> Policy:
+    """Along the route by the timetable of who drove it, whoever is in the way now."""
+    return lambda view: Action((view.due / DT - view.speed) / DT, steer(view))
+
+
+def planned(speed: float, horizon: int, seed: int = 0) -> Policy:
+    """Plans anew every step, by the cross-entropy method, among boxes that keep their velocities.
+
+    Args:
+        horizon: frames of DT seconds that are looked ahead.
+    """
+    config = PlannerConfig(horizon=horizon, samples=32, iterations=2)
+    generator = torch.Generator().manual_seed(seed)
+    last: Plan | None = None
+
+    def policy(view: View) -> Action:
+        nonlocal last
+        goal = Goal(view.line, speed)
+        last = plan(ConstantVelocity(), _scene(view), goal, view.start, None, last, DT, generator, config)
+        return Action(*last.actions[: round(DT / STEP)].mean(0).tolist())
+
+    return policy
+
+
+def _scene(view: View) -> SceneState:
+    """What a planner sees of a view: where everybody is, and was a step ago."""
+    n = len(view.boxes)
+    before = torch.cat([view.boxes[:, :2] - DT * view.velocity, view.boxes[:, 2:3]], 1)
+    return SceneState(
+        view.labels,
+        torch.cat([view.boxes[:, 3:], torch.full((n, 1), _HEIGHT)], 1).float(),
+        torch.zeros(n, 2),
+        torch.stack([before, view.boxes[:, :3]], 1).float(),
+        torch.ones(n, 2, dtype=torch.bool),
+        torch.zeros(2, 3),
+        torch.zeros(0, 0, dtype=torch.uint8),
+    )
 
 
 def steer(view: View, aside: float = 0.0) -> float:

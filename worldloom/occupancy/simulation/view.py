@@ -24,6 +24,7 @@ class View:
     labels: UInt8[Tensor, " n"]  # of the others, nearest first
     boxes: Float[Tensor, "n 5"]  # x, y, yaw, length, width
     velocity: Float[Tensor, "n 2"]  # m/s over the ground
+    due: float  # metres along the route to where a good driver would be after the next step
 
     @property
     def start(self) -> Start:
@@ -37,7 +38,7 @@ def view_of(state: DriveState[Any]) -> View:
     yaw = torch.remainder(others.boxes[:, 2:3] - ego.yaw + torch.pi, 2 * torch.pi) - torch.pi
     boxes = torch.cat([into(ego, others.boxes[:, :2]), yaw, others.boxes[:, 3:]], 1)
     velocity = into(Ego(0.0, 0.0, ego.yaw, 0.0), others.velocity)
-    arc = state.doing
-    return View(
-        ego.speed, arc.acceleration, arc.curvature, state.route.ahead(ego, state.along), others.labels, boxes, velocity
-    )
+    arc, route = state.doing, state.route
+    due = state.began + route.expected_after(state.frame + 1) - state.along
+    line = route.ahead(ego, state.along)
+    return View(ego.speed, arc.acceleration, arc.curvature, line, others.labels, boxes, velocity, due)
