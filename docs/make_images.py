@@ -1,7 +1,7 @@
 """Make the README's pictures: `python docs/make_images.py`, or some: `python docs/make_images.py worlds town`.
 
-Parts are samples, photos, films, worlds, town, statistics, cost and page; the page needs a chromium on the PATH, and
-cost the published benchmark of the driving half.
+Parts are samples, photos, films, worlds, town, statistics, cost, agreement and page; the page needs a chromium on the
+PATH, cost and agreement the published benchmarks of the driving half and of the apps.
 """
 
 import json
@@ -55,7 +55,7 @@ BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --
 def main(parts: list[str]) -> None:
     """Make the named parts, or all."""
     makers = {"samples": _samples, "films": _films, "worlds": _worlds, "town": _town, "statistics": _statistics}
-    makers |= {"photos": _photos, "cost": _cost, "page": _page}
+    makers |= {"photos": _photos, "cost": _cost, "agreement": _agreement, "page": _page}
     IMAGES.mkdir(exist_ok=True)
     for part in parts or makers:
         with tempfile.TemporaryDirectory() as folder:
@@ -144,8 +144,8 @@ def _statistics(_: Path) -> None:
 
 def _cost(_: Path) -> None:
     """How the CPU time of a forecast grows, as the published benchmark has it."""
-    rows = json.loads((IMAGES.parents[1] / "benchmarks/results/occupancy.json").read_text())["rows"]
-    grown = {row["metric"].removeprefix("cost_by_"): row for row in rows if row["metric"].startswith("cost_by_")}
+    rows = _published("occupancy")
+    grown = {name.removeprefix("cost_by_"): row for name, row in rows.items() if name.startswith("cost_by_")}
     figure, panels = plt.subplots(1, len(grown), figsize=(11, 3), layout="constrained")
     for panel, (what, row) in zip(panels, grown.items(), strict=True):
         seconds = {**row["baseline"], row["note"].partition(";")[0]: row["value"]}  # the largest is in the note
@@ -154,6 +154,35 @@ def _cost(_: Path) -> None:
         panel.set(xlim=(0, None), ylim=(0, None), xticks=sizes, xlabel=_AXES[what], ylabel="s of CPU")
         panel.grid(alpha=0.3)
     figure.savefig(IMAGES / "cost.png", dpi=110)
+
+
+def _agreement(_: Path) -> None:
+    """Each policy's mean score in the model over its mean score in truth, as the published benchmark has them."""
+    rows = _published("apps")
+    truth, model = rows["policy_pdms_truth"]["baseline"], rows["policy_pdms_model"]["baseline"]
+    found = rows["policy_correlation"]
+    low, high = found["baseline"]["95 % low"], found["baseline"]["95 % high"]
+    figure, panel = plt.subplots(figsize=(7, 5.2), layout="constrained")
+    panel.plot([0, 100], [0, 100], color="0.8", linewidth=1)
+    panel.scatter(truth.values(), model.values(), color="#1c5cbe", s=22)
+    taken: list[tuple[float, float]] = []
+    for name in sorted(truth, key=lambda name: model[name]):
+        x, y = truth[name], model[name]
+        while any(abs(x - left) < 17 and abs(y - height) < 2.6 for left, height in taken):
+            y += 0.7  # names stand above one another
+        taken.append((x, y))
+        panel.annotate(name, (truth[name], model[name]), (x + 1.2, y), fontsize=7.5, va="center", color="0.25")
+    panel.set(xlabel="mean driving score in the true simulator, %", ylabel="in the learned model, %", aspect="equal")
+    panel.set(xlim=(0, 105), ylim=(0, max(85, *model.values())))
+    panel.set_title(f"correlation {found['value']:.2f} [{low:.2f}, {high:.2f}]", fontsize=10, loc="left")
+    panel.spines[["top", "right"]].set_visible(False)
+    figure.savefig(IMAGES / "agreement.png", dpi=110)
+
+
+def _published(benchmark: str) -> dict[str, dict]:
+    """Rows of a published run by their metric."""
+    path = IMAGES.parents[1] / "benchmarks" / "results" / f"{benchmark}.json"
+    return {row["metric"]: row for row in json.loads(path.read_text())["rows"]}
 
 
 def _shrink(source: Path, name: str, width: int) -> None:

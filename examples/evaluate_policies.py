@@ -8,7 +8,6 @@ seconds as sensors saw them, and imagines the rest; the true one is SUMO's traff
 """
 
 import argparse
-import statistics
 
 from worldloom.occupancy import WorldModel
 from worldloom.occupancy.simulation import ModelWorld, Simulation
@@ -27,7 +26,7 @@ def compare(
     model = Simulation(ModelWorld(WorldModel.from_pretrained("small")))
     with TownWorld() as world:
         moments = [TownStart(town, seed=0, at=4.0 + 5.0 * number) for number in range(starts)]
-        return compare_worlds(model, Simulation(world), moments, policies, seconds)
+        return compare_worlds({"model": model}, Simulation(world), moments, policies, seconds)["model"]
 
 
 def main() -> None:
@@ -39,10 +38,13 @@ def main() -> None:
     options = parser.parse_args()
     result = compare(options.town, options.starts, options.seconds)
     print(f"{'policy':<24} {'model':>6} {'truth':>6}")
-    for name, rows in sorted(result.truth.items(), key=lambda item: -statistics.mean(item[1])):
-        print(f"{name:<24} {statistics.mean(result.model[name]):6.2f} {statistics.mean(rows):6.2f}")
-    low, high = result.interval()
-    print(f"rank correlation over {len(result.truth)} policies: {result.correlation():.2f} [{low:.2f}, {high:.2f}]")
+    table = zip(result.policies, *result.means().tolist(), strict=True)
+    for name, model, truth in sorted(table, key=lambda row: -row[2]):
+        print(f"{name:<24} {model:6.2f} {truth:6.2f}")
+    for name, ranks in (("correlation", False), ("rank correlation", True)):
+        low, high = result.interval(ranks=ranks)
+        found = result.correlation(ranks=ranks)
+        print(f"{name} over {len(result.policies)} policies: {found:.2f} [{low:.2f}, {high:.2f}]")
 
 
 if __name__ == "__main__":

@@ -111,3 +111,24 @@ def test_stale_figures_are_noticed(tmp_path: Path) -> None:
     assert publish.main(tmp_path, check=True)
     assert "| a | a_ms | 3 ms | <= 2 | **no** |" in (tmp_path / "README.md").read_text()
     assert (tmp_path / "README.md").read_text().endswith("rest\n")
+
+
+def test_the_readme_says_how_well_worlds_agree_in_measured_numbers() -> None:
+    intervals = {"95 % low": 0.7, "95 % high": 0.9, "floor": 0.5, "floor 95 % low": 0.2, "floor 95 % high": 0.6}
+    rows = {
+        "policy_correlation": (0.8, intervals),
+        "policy_rank_correlation": (0.75, intervals),
+        "policy_score_difference": (21.4, {}),
+        "policy_starts": (12, {}),
+        "policy_pdms_truth": (50.0, {"calm": 60.0, "mad": 40.0}),
+    }
+    result = {
+        "benchmark": "apps",
+        "rows": [{"metric": name, "value": value, "baseline": base} for name, (value, base) in rows.items()],
+    }
+    said = " ".join(publish.agreement_words([result]).split())
+    assert "Over 2 policies and 12 starts" in said
+    assert "**0.80** (95 % interval 0.70 to 0.90; their ranks by 0.75" in said
+    assert "reaches 0.50 (0.20 to 0.60)" in said
+    assert "21 points of 100" in said
+    assert publish.agreement_words([{"benchmark": "io", "rows": []}]) == ""

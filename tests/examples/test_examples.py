@@ -66,8 +66,9 @@ def test_policies_are_compared_in_both_worlds() -> None:
     pytest.importorskip("shapely", reason="towns need the extra `synth`")
     pytest.importorskip("libsumo", reason="traffic needs the extra `traffic`")
     result = example("evaluate_policies").compare(3005, 1, 1.0, ["stands", "usual"], size=240.0)
-    assert set(result.model) == set(result.truth) == {"stands", "usual"}
-    assert all(0 <= score <= 1 for side in (result.model, result.truth) for rows in side.values() for score in rows)
+    assert result.policies == ("stands", "usual")
+    assert result.scores["pdms"].shape == (2, 2, 1)
+    assert all(((rows >= 0) & (rows <= 1)).all() for rows in result.scores.values())
 
 
 def test_a_reward_of_ones_own_is_earned_again_in_a_replay(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from tests.occupancy.tiny_world import street, street_start, tiny_simulation
 from worldloom.errors import InputError
 from worldloom.geometry import OCC3D_GRID, invert
 from worldloom.occupancy.simulation import ClipStart, DriveState, ModelWorld, Simulation, Trajectory, clip_start
-from worldloom.occupancy.simulation.model_world import Ahead
+from worldloom.occupancy.simulation.model_world import Ahead, _hull
 from worldloom.occupancy.simulation.state import footprints, touching
+from worldloom.occupancy.tracks import Track
 from worldloom.occupancy.world_model import Drawn
 from worldloom.synth.traffic.ego import Action, Waypoint
 
@@ -208,6 +209,15 @@ def test_who_stands_is_not_at_fault() -> None:
     assert any(bool(touching(footprints(leg.ego), leg.boxes).any()) for leg in at.legs)
     assert all(leg.contacts() == () for leg in at.legs)
     assert calm.metrics(at)["no_collision"] == 1.0
+
+
+def test_a_few_stray_points_make_nobody_larger() -> None:
+    x, y = torch.meshgrid(torch.arange(-2, 2.01, 0.2), torch.arange(-0.8, 0.81, 0.2), indexing="ij")
+    points = torch.stack([x.flatten(), y.flatten(), torch.zeros(x.numel())], 1)
+    stray = torch.tensor([[3.0, 1.4, 0.0], [-3.0, 0.0, 0.0], [0.0, 1.6, 0.0]])
+    for shape in (points, torch.cat([points, stray])):
+        track = Track(4, torch.eye(4)[None], torch.ones(1, dtype=torch.bool), shape)
+        assert _hull(track).tolist() == pytest.approx([0.0, 0.0, 4.0, 1.6], abs=0.15)
 
 
 def test_gaps_are_those_between_boxes() -> None:

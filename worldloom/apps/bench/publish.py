@@ -5,9 +5,11 @@
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 
 BEGIN, END = "<!-- benchmarks: generated -->", "<!-- /benchmarks -->"
+AGREEMENT = "<!-- agreement: generated -->", "<!-- /agreement -->"
 
 
 def benchmarks_page(results: list[dict]) -> str:
@@ -53,6 +55,25 @@ def goals_table(results: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def agreement_words(results: list[dict]) -> str:
+    """How well scores in the model tell scores in truth; nothing where that was not measured."""
+    rows = {row["metric"]: row for result in results if result["benchmark"] == "apps" for row in result["rows"]}
+    if "policy_correlation" not in rows:
+        return ""
+    found, ranks = rows["policy_correlation"], rows["policy_rank_correlation"]
+    base, apart = found["baseline"], rows["policy_score_difference"]
+    words = (
+        f"Over {len(rows['policy_pdms_truth']['baseline'])} policies and {rows['policy_starts']['value']} starts in "
+        f"towns that no network has seen, mean driving scores in the model correlate with those in truth by "
+        f"**{found['value']:.2f}** (95 % interval {base['95 % low']:.2f} to {base['95 % high']:.2f}; their ranks by "
+        f"{ranks['value']:.2f}, {ranks['baseline']['95 % low']:.2f} to {ranks['baseline']['95 % high']:.2f}). A world "
+        f"in which others merely keep their velocity reaches {base['floor']:.2f} ({base['floor 95 % low']:.2f} to "
+        f"{base['floor 95 % high']:.2f}). A single drive is scored {apart['value']:.0f} points of 100 apart on "
+        "average."
+    )
+    return textwrap.fill(words, 120)
+
+
 def _full_line(row: dict) -> str:
     baselines = ", ".join(f"{name} {value:.4g}" for name, value in row["baseline"].items())
     return _line([row["metric"], f"{row['value']:.4g}", row["unit"], row["goal"], _met(row), baselines, row["note"]])
@@ -66,18 +87,21 @@ def _met(row: dict) -> str:
     return {True: "yes", False: "**no**", None: ""}[row["met"]]
 
 
-def _with_table(readme: str, table: str) -> str:
-    head, rest = readme.split(BEGIN)
-    _, tail = rest.split(END)
-    return f"{head}{BEGIN}\n{table}\n{END}{tail}"
+def _with(page: str, marks: tuple[str, str], text: str) -> str:
+    """The page with this text between the marks."""
+    head, rest = page.split(marks[0])
+    _, tail = rest.split(marks[1])
+    return f"{head}{marks[0]}\n{text}\n{marks[1]}{tail}"
 
 
 def main(root: Path, check: bool) -> bool:
     """Rewrite both files under `root`; True if they were already right."""
     results = [json.loads(path.read_text()) for path in sorted((root / "benchmarks" / "results").glob("*.json"))]
+    readme = _with((root / "README.md").read_text(), (BEGIN, END), goals_table(results))
+    words = agreement_words(results)
     wanted = {
         root / "BENCHMARKS.md": benchmarks_page(results),
-        root / "README.md": _with_table((root / "README.md").read_text(), goals_table(results)),
+        root / "README.md": _with(readme, AGREEMENT, words) if words else readme,
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if not check:

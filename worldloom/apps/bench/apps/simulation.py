@@ -1,8 +1,7 @@
-"""Environments, branches, sessions over HTTP, and whether the learned world agrees with the true one."""
+"""Environments, branches, and sessions over HTTP."""
 
 import secrets
 import socket
-import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,15 +9,14 @@ from typing import Any
 
 import torch
 
+from worldloom.apps.bench.apps.agreement import agreement_rows
 from worldloom.apps.bench.result import Row, cpu_seconds
-from worldloom.errors import InputError, MissingExtra, require
-from worldloom.occupancy.data.splits import TOWN_SPLITS
+from worldloom.errors import MissingExtra, require
 from worldloom.occupancy.simulation import ModelWorld, ModelWorldConfig, Simulation, Trajectory, starts_of
-from worldloom.occupancy.simulation.policies import follow, usual_policies
+from worldloom.occupancy.simulation.policies import follow
 from worldloom.occupancy.simulation.sensors import Look, sensors_of
 from worldloom.occupancy.world_model import WorldModel
 from worldloom.synth.traffic.ego import Action
-from worldloom.synth.traffic.sumo import SumoError
 
 _CANDIDATES = 16
 _CLIENTS = 8
@@ -29,7 +27,7 @@ def simulation_rows(quick: bool) -> list[Row]:
     """All rows; those whose extras are missing are left out."""
     model = WorldModel.from_pretrained("small")
     found = [*_speed_rows(model, quick), _branch_row(model, quick)]
-    for part in (_serve_rows, _agreement_rows):
+    for part in (_serve_rows, agreement_rows):
         try:
             found += part(model, quick)
         except MissingExtra as error:
@@ -169,47 +167,4 @@ def _serve_rows(model: WorldModel, quick: bool) -> list[Row]:
         Row("serve_p95_ms", result.p95_ms, "ms", "", {"with voxels": voxels.p95_ms}, note),
         Row("serve_rps", result.rate, "1/s", "", {"with voxels": voxels.rate}, note),
         Row("serve_errors", result.errors + voxels.errors, "", "<= 0", {}, note),
-    ]
-
-
-def _agreement_rows(model: WorldModel, quick: bool) -> list[Row]:
-    """Rank correlation of policies' scores in the learned world and in the true one, on towns of the test split."""
-    require("shapely", "synth", "true towns")
-    require("libsumo", "traffic", "true towns")
-    from worldloom.occupancy.simulation.comparison import Comparison, compare_worlds
-    from worldloom.occupancy.simulation.town_world import TownStart, TownWorld
-    from worldloom.synth.towns.town import make_town
-
-    policies = usual_policies()
-    seconds, moments = (3.0, (4.0,)) if quick else (6.0, (4.0, 9.0, 14.0))
-    parts: list[Comparison] = []
-    lost = 0
-    with TownWorld() as world:
-        for seed in TOWN_SPLITS["test"][10 : 11 if quick else 13]:
-            town = make_town(seed, size=240 if quick else 480)
-            for at in moments:
-                try:
-                    start = [TownStart(town, 0, at)]
-                    parts.append(
-                        compare_worlds(Simulation(ModelWorld(model)), Simulation(world), start, policies, seconds)
-                    )
-                except (InputError, SumoError):  # an ego on no lane, or a simulator that died
-                    lost += 1
-    if not parts:
-        return []
-    whole = Comparison(
-        {name: tuple(score for part in parts for score in part.model[name]) for name in policies},
-        {name: tuple(score for part in parts for score in part.truth[name]) for name in policies},
-    )
-    low, high = whole.interval()
-    apart = statistics.mean(
-        abs(a - b) for name in policies for a, b in zip(whole.model[name], whole.truth[name], strict=True)
-    )
-    note = (
-        f"Spearman over {len(policies)} policies, {len(parts)} starts in towns of the test split ({lost} not driven), "
-        f"{seconds:g} s each, PDMS by the same rules in both worlds; interval over starts"
-    )
-    return [
-        Row("policy_correlation", whole.correlation(), "", "", {"95 % low": low, "95 % high": high}, note),
-        Row("policy_score_difference", 100 * apart, "%", "", {}, "mean over drives of |PDMS in the model - in truth|"),
     ]
