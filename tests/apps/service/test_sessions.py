@@ -1,11 +1,14 @@
 """Sessions in one process: chunks in, frames out, limits kept."""
 
 import math
+import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.occupancy.tiny_world import street_start, tiny_simulation
+from worldloom.apps.service.serve import serve
 from worldloom.apps.service.sessions import Busy, Limits, SessionService, UnknownSession
 from worldloom.apps.service.wire import array_from_json, array_to_json
 from worldloom.errors import InputError
@@ -187,3 +190,52 @@ def test_bad_arrays(name: str) -> None:
     value, words = BAD_ARRAYS[name]
     with pytest.raises(InputError, match=words):
         array_from_json(value)
+
+
+BAD_SERVERS = {
+    "port 0": ({"port": 0}, "--port must be 1 to 65535, got 0"),
+    "no such host": ({"host": "no.such.host.invalid"}, "no session can be served at no.such.host.invalid:"),
+    "no sessions": ({"sessions": 0}, "limits of 1 or more, got sessions 0$"),
+    "no rate": ({"rate": 0.0}, "a rate above 0"),
+    "memory of nan": ({"memory_gb": math.nan}, "a memory of 0.5 GB or more"),
+    "no such clip": ({"clips": [Path("/nowhere.npz")]}, "/nowhere.npz"),
+    "no such model": ({"model": "/nowhere"}, "no weights called '/nowhere'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SERVERS)
+def test_a_server_that_cannot_be_says_why_in_a_line(name: str) -> None:
+    pytest.importorskip("uvicorn", reason="serving needs the extra `serve`")
+    pytest.importorskip("fastapi", reason="serving needs the extra `serve`")
+    more, words = BAD_SERVERS[name]
+    usual = {
+        "clips": [], "model": "small", "host": "127.0.0.1", "port": unused_port(), "sessions": 1, "rate": 1.0,
+        "memory_gb": 1.0,
+    }  # fmt: skip
+    with pytest.raises(InputError, match=words) as refused:
+        serve(**{**usual, **more})
+    assert "\n" not in str(refused.value)
+
+
+def test_a_port_that_is_taken_is_found_out_before_the_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("uvicorn", reason="serving needs the extra `serve`")
+    monkeypatch.setattr("worldloom.occupancy.world_model.WorldModel.from_pretrained", lambda _: pytest.fail("loaded"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(InputError, match="Address already in use; try another --port"):
+            serve([], "small", "127.0.0.1", taken.getsockname()[1], 1, 1.0, 1.0)
+
+
+def test_a_token_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("uvicorn", reason="serving needs the extra `serve`")
+    monkeypatch.setenv("WORLDLOOM_TOKEN", "short")
+    with pytest.raises(InputError, match="at least 16 ASCII characters") as refused:
+        serve([], "small", "127.0.0.1", unused_port(), 1, 1.0, 1.0)
+    assert "short" not in str(refused.value)
+
+
+def unused_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

@@ -1,5 +1,6 @@
 """Walking in scenes: gymnasium's rules, walls, ways and what is seen."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -193,3 +194,28 @@ def test_the_picture_is_what_the_walker_sees() -> None:
     assert np.array_equal(picture, seen["rgb"])
     assert make(observation="map").render() is None
     assert torch.isfinite(ROOM.means).all()
+
+
+def test_a_goal_that_cannot_be_reached_is_refused_and_the_walk_goes_on() -> None:
+    env = make(observation="map")
+    free = env.ground.free.copy()
+    free[env.ground.cell(0.75, 0.0)[0]] = False  # a wall across the room
+    env.ground = dataclasses.replace(env.ground, free=free)
+    env.reset(seed=0, options={"pose": (0.0, 0.0, 0.0), "goal": (-1.5, 0.0)})
+    before, left = env.walk, env.walk.left
+    with pytest.raises(InputError, match="a way from the pose to the goal"):
+        env.reset(options={"pose": (0.0, 0.0, 0.0), "goal": (1.5, 0.0)})
+    assert env.walk is before
+    env.step(LEFT)
+    assert env.walk.left == left
+
+
+@pytest.mark.parametrize("observation", ["rgbd", "map"])
+def test_a_browser_can_watch_whatever_is_observed(observation: str) -> None:
+    pytest.importorskip("viser", reason="the viewer needs the extra `apps`")
+    env = make(observation=observation, render_mode="human")
+    env.reset(seed=0)
+    assert env.viewer_port is not None
+    env.step(AHEAD)
+    env.close()
+    assert env.viewer_port is None

@@ -1,7 +1,6 @@
 """The server of the page: one port for the page, its viewers and its files."""
 
 import os
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from worldloom.apps.free_port import check_free
 from worldloom.errors import InputError, require
 
 KEEP_HOURS = 24.0
@@ -77,7 +77,7 @@ def serve(
     offered = _offered(clips)
     if not 0 <= keep_hours <= 1e6:
         raise InputError(f"--keep-hours must be 0 or more, got {keep_hours:g}")
-    _check_free(host, port)
+    check_free(host, port, "page")
     try:
         runs.mkdir(parents=True, exist_ok=True)
         (runs / ".uploads").mkdir(exist_ok=True, mode=0o700)
@@ -189,14 +189,3 @@ def _offered(clips: Sequence[Path]) -> dict[str, Path]:
             name = scene.stem if scene.stem not in found else f"{scene.stem} ({len(found)})"
             found[name] = scene.resolve()
     return found
-
-
-def _check_free(host: str, port: int) -> None:
-    if not 1 <= port <= 65535:
-        raise InputError(f"--port must be 1 to 65535, got {port}")
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: a page just closed is no page
-        try:
-            probe.bind((host, port))
-        except OSError as error:  # another page is there, a name that nobody knows, a port for root only
-            raise InputError(f"no page can be served at {host}:{port}: {error.strerror}; try another --port") from error

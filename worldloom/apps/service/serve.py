@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from worldloom.apps.free_port import check_free
 from worldloom.errors import InputError, require
 
 TOKEN_VARIABLE = "WORLDLOOM_TOKEN"
@@ -26,7 +27,7 @@ def serve(
     The token is that of the environment variable WORLDLOOM_TOKEN; if there is none, a new one is made and printed.
 
     Raises:
-        InputError: clips, a model, a token or limits that cannot be.
+        InputError: an address, clips, a model, a token or limits that cannot be.
         MissingExtra: FastAPI or uvicorn is not installed.
     """
     uvicorn = require("uvicorn", "serve", "worldloom serve")
@@ -39,8 +40,7 @@ def serve(
     from worldloom.occupancy.simulation.simulation import Simulation
     from worldloom.occupancy.world_model import WorldModel
 
-    if not 1 <= port <= 65535:
-        raise InputError(f"expected a port of 1 to 65535, got {port}")
+    check_free(host, port, "session")
     if not 0 < rate <= 1e6 or not 0.5 <= memory_gb <= 1e6:
         raise InputError(f"expected a rate above 0 and a memory of 0.5 GB or more, got {rate} and {memory_gb}")
     token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -49,8 +49,9 @@ class Limits:
     memory_bytes: int = 12 << 30  # of the process, beyond which no session is started
 
     def __post_init__(self) -> None:
-        if min(self.sessions, self.frames, self.branches, self.answer_bytes, self.memory_bytes) < 1:
-            raise InputError(f"expected limits of 1 or more, got {self}")
+        small = [f"{name} {value}" for name, value in asdict(self).items() if name != "idle_seconds" and value < 1]
+        if small:
+            raise InputError(f"expected limits of 1 or more, got {', '.join(small)}")
 
 
 @dataclass(frozen=True)

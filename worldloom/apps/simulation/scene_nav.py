@@ -160,8 +160,11 @@ class SceneNavEnv(gymnasium.Env[Any, Any]):
             goal = self.ground.place(i, j)
         if not self.ground.at(*goal):
             raise InputError(f"expected a goal where a body can stand, got ({goal[0]:g}, {goal[1]:g})")
-        self._to_goal = self.ground.distances(*goal)
-        self._walk = Walk(x, y, yaw, (goal[0], goal[1]), self._left(x, y))
+        to_goal = self.ground.distances(*goal)
+        left = float(to_goal[self.ground.cell(x, y)])
+        if not math.isfinite(left):
+            raise InputError("expected a way from the pose to the goal, got none")
+        self._to_goal, self._walk = to_goal, Walk(x, y, yaw, (goal[0], goal[1]), left)
         return self._observed(), self._info(False)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -224,10 +227,7 @@ class SceneNavEnv(gymnasium.Env[Any, Any]):
 
     def _left(self, x: float, y: float) -> float:
         """Metres to walk to the goal."""
-        way = float(self._to_goal[self.ground.cell(x, y)])
-        if not math.isfinite(way):
-            raise InputError("expected a way from the pose to the goal, got none")
-        return way
+        return float(self._to_goal[self.ground.cell(x, y)])
 
     def _motion(self, action: Any) -> tuple[float, float]:
         if self._discrete:
@@ -239,6 +239,8 @@ class SceneNavEnv(gymnasium.Env[Any, Any]):
 
     def _observed(self) -> Any:
         walk = self.walk
+        if self.render_mode == "human":
+            self._show()
         away = math.dist((walk.x, walk.y), walk.goal)
         bearing = math.atan2(walk.goal[1] - walk.y, walk.goal[0] - walk.x) - walk.yaw
         goal = np.array([min(1.0, away / FAR), math.cos(bearing), math.sin(bearing)], np.float32)
@@ -258,10 +260,7 @@ class SceneNavEnv(gymnasium.Env[Any, Any]):
             dtype=torch.float32,
         )
         with torch.no_grad():
-            seen = render(self._gaussians, Camera(world_from_cam, self._K, self._size))
-        if self.render_mode == "human":
-            self._show()
-        return seen
+            return render(self._gaussians, Camera(world_from_cam, self._K, self._size))
 
     def _show(self) -> None:
         if self._viewer is None:
