@@ -36,31 +36,36 @@ def simulation_rows(quick: bool) -> list[Row]:
 
 
 def _speed_rows(model: WorldModel, quick: bool) -> list[Row]:
-    """Steps a second of whole drives, resets among them, from starts that were visited before, as in training."""
+    """Steps a second of CPU of whole drives, resets among them, from starts that were visited before, as in training.
+
+    Of CPU, because whoever else works on the machine changes the wall clock; it stands beside them.
+    """
     starts = starts_of(None)[:2] if quick else starts_of(None)[::3]
     usual = Simulation(ModelWorld(model))
     near = Simulation(ModelWorld(model, ModelWorldConfig(reach=15.0)))
     anew = Simulation(ModelWorld(model, ModelWorldConfig(patience=1)))
-    first, _ = _steps_per_second(usual, starts, "occupancy")
-    full, per_cpu = _steps_per_second(usual, starts, "occupancy")
+    _, first = _steps_per_second(usual, starts, "occupancy")
+    by_wall, full = _steps_per_second(usual, starts, "occupancy")
     for other in (near, anew):
         for start in starts:
             other.start(start)
     baselines = {
-        "per CPU second": per_cpu,
+        "by the wall clock": by_wall,
         "first drives from a start": first,
-        "others drawn anew every step": _steps_per_second(anew, starts, "occupancy")[0],
-        "numbers only": _steps_per_second(near, starts, "numbers")[0],
+        "others drawn anew every step": _steps_per_second(anew, starts, "occupancy")[1],
+        "numbers only": _steps_per_second(near, starts, "numbers")[1],
     }
     note = f"200x200x16 labels each step; {len(starts)} drives of {_SECONDS:g} s of the bundled clip, lane follower"
-    camera, camera_cpu = _steps_per_second(usual, starts, "cameras")
+    camera_wall, camera = _steps_per_second(usual, starts, "cameras")
+    seen = {"by the wall clock": camera_wall}
     return [
-        Row("env_steps_per_s", full, "1/s", ">= 20", baselines, note),
-        Row("env_steps_per_s_camera", camera, "1/s", ">= 4", {"per CPU second": camera_cpu}, "one camera of 128x72"),
+        Row("env_steps_per_s", full, "1/s of CPU", ">= 20", baselines, note),
+        Row("env_steps_per_s_camera", camera, "1/s of CPU", ">= 4", seen, "one camera of 128x72"),
     ]
 
 
 def _steps_per_second(sim: Simulation[Any, Any], starts: Sequence[Any], observation: str) -> tuple[float, float]:
+    """By the wall clock, and of CPU."""
     sensors = sensors_of(observation)
     steps, wall, cpu = 0, time.perf_counter(), cpu_seconds()
     for number, start in enumerate(starts):
@@ -75,7 +80,7 @@ def _steps_per_second(sim: Simulation[Any, Any], starts: Sequence[Any], observat
 
 
 def _branch_row(model: WorldModel, quick: bool) -> Row:
-    """All the states of a drive, and from each of them K candidates: in one call, and one by one."""
+    """All the states of a drive, and from each of them K candidates: in one call, and one by one, in CPU time."""
     sim = Simulation(ModelWorld(model))
     pedals = [Action(a, k) for a in (-4.0, -1.5, 0.0, 1.5) for k in (-0.03, -0.01, 0.01, 0.03)][:_CANDIDATES]
     state, driver = sim.start(starts_of(None)[3]), follow(8.0)
@@ -100,8 +105,7 @@ def _branch_row(model: WorldModel, quick: bool) -> Row:
                     sim.occupancy(after)
 
     def ratio(slow: Callable[[], object], fast: Callable[[], object]) -> float:
-        times = [_timed(call) for call in (slow, fast)]
-        return times[0] / times[1]
+        return _cpu(slow) / _cpu(fast)
 
     return Row(
         "branch_speedup",
@@ -126,10 +130,11 @@ def _path(speed: float, pedal: Action) -> Trajectory:
     return Trajectory(torch.stack([way, pedal.curvature * way**2 / 2, pedal.curvature * way], 1))
 
 
-def _timed(call: Callable[[], object]) -> float:
-    then = time.perf_counter()
+def _cpu(call: Callable[[], object]) -> float:
+    """Seconds of CPU that it takes."""
+    then = cpu_seconds()
     call()
-    return time.perf_counter() - then
+    return cpu_seconds() - then
 
 
 def _serve_rows(model: WorldModel, quick: bool) -> list[Row]:
