@@ -62,3 +62,19 @@ def test_what_is_near_or_left_behind_is_settled() -> None:
     settled = static.settled_along(turned, 10.0).settled
     assert at(12.0, 0.0)
     assert not at(-12.0, 0.0)
+
+
+def test_a_part_of_the_map_holds_what_the_whole_held_there() -> None:
+    static = around(StaticMap.of(straight_street(2)))
+    low, high = torch.tensor([-5.1, 3.0]), torch.tensor([12.0, 14.3])
+    part = static.within(low, high)
+    place = StaticMap.place_of(part.grid, static.grid)
+    for name in ("labels", "observed", "known"):
+        assert torch.equal(getattr(part, name), getattr(static, name)[place])
+    assert torch.equal(part.settled, static.settled[place[:2]])
+    origin, size = part.grid.origin, part.grid.voxel_size
+    for axis in (0, 1):
+        assert low[axis] - size < origin[axis] <= low[axis]
+        assert high[axis] <= origin[axis] + part.grid.shape[axis] * size < high[axis] + size
+    assert static.within(torch.tensor([-1e6, -1e6]), torch.tensor([1e6, 1e6])).grid == static.grid
+    assert static.within(torch.tensor([1e6, 1e6]), torch.tensor([1e6, 1e6])).grid.shape[:2] == (1, 1)

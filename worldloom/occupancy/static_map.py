@@ -1,5 +1,6 @@
 """The static world as a model knows it, on one lattice of the world that grows where the ego goes."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -51,6 +52,25 @@ class StaticMap:
             known=grown(self.known, 0),
             settled=grown(self.settled, 0),
             grid=grid,
+        )
+
+    def within(self, low: Float[Tensor, " 2"], high: Float[Tensor, " 2"]) -> "StaticMap":
+        """The columns of the map that touch a rectangle of its own frame, at least one; the rest is forgotten."""
+        size, origin, shape = self.grid.voxel_size, list(self.grid.origin), list(self.grid.shape)
+        place = []
+        for axis, (least, most) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
+            first = min(max(0, math.floor((least - origin[axis]) / size)), shape[axis] - 1)
+            end = max(first + 1, min(shape[axis], math.ceil((most - origin[axis]) / size)))
+            place.append(slice(first, end))
+            origin[axis], shape[axis] = origin[axis] + first * size, end - first
+        part = tuple(place)
+        return replace(
+            self,
+            labels=self.labels[part].clone(),
+            observed=self.observed[part].clone(),
+            known=self.known[part].clone(),
+            settled=self.settled[part].clone(),
+            grid=replace(self.grid, origin=tuple(origin), shape=tuple(shape)),
         )
 
     @staticmethod

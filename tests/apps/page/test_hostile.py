@@ -2,8 +2,11 @@
 
 import base64
 import json
+import resource
 import socket
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from tests.apps.page.running_app import served
 from worldloom.apps.page import serve
 from worldloom.apps.page.shown import cards, in_one_line, links
 from worldloom.apps.page.visitors import COOKIE, Piece, Visitors
+from worldloom.apps.page.work import photos_work, scene_work
 from worldloom.errors import InputError
 
 httpx = pytest.importorskip("httpx")
@@ -147,6 +151,36 @@ def test_a_body_without_a_length_ends_where_the_limit_is(target: Target) -> None
     except httpx.TransportError:  # the server has hung up
         pass
     assert target.ask().status_code == 200
+
+
+def giant(path: Path) -> Path:
+    """A picture of 3.6 gigapixels in half a megabyte."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    side, rows = 60_000, zlib.compressobj(9)
+    data = b"".join(rows.compress(bytes(side // 8 + 1)) for _ in range(side)) + rows.flush()
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+    return path
+
+
+def test_a_giant_picture_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    picture = giant(tmp_path / "giant.png")
+    assert picture.stat().st_size < 1 << 20
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "b.png"):
+        (photos / name).symlink_to(picture)
+    scene = {"panorama": str(picture), "quality": "Draft", "camera_height": None, "depth_model": "floor"}
+    for work, asked in ((scene_work, scene), (photos_work, {"photos": str(photos), "minutes": 0.0, "size": 320})):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(InputError, match="pixels, got 60000x60000") as refusal:
+            work(tmp_path / "piece", asked)
+        assert "\n" not in str(refusal.value)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
+        assert not (tmp_path / "piece" / "result").exists()
 
 
 def test_names_and_titles_are_text(tmp_path: Path) -> None:

@@ -150,6 +150,16 @@ def test_answers_are_bounded() -> None:
         Limits(sessions=0)
 
 
+def test_a_session_ends_after_so_many_frames() -> None:
+    own = service(session_frames=3)
+    session = own.start_session("street").session
+    own.step_chunk(session, actions=[(0.0, 0.0)] * 2)
+    with pytest.raises(InputError, match="a session of at most 3 frames, got 4"):
+        own.step_chunk(session, actions=[(0.0, 0.0)] * 2)
+    own.step_chunk(session, actions=[(0.0, 0.0)])
+    assert own.metrics(session)["seconds"] == 1.5
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_arrays_come_back_from_json(dtype: str) -> None:
     array = (np.arange(24).reshape(2, 3, 4) * 1.5).astype(dtype)

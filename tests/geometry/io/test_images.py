@@ -412,6 +412,15 @@ def test_size_limit(tmp_path: Path, name: str) -> None:
         load_image(tmp_path / name, max_pixels=199)
 
 
+def test_the_size_of_a_giant_is_not_told_by_decoding_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PNG's EXIF may follow its pixels, so Pillow decodes them to find out."""
+    save_image(tmp_path / "a.png", noise(10, 20))
+    assert image_size(tmp_path / "a.png", max_pixels=200) == (10, 20)
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("decoded"))
+    with pytest.raises(InputError, match="199 pixels, got 20x10"):
+        image_size(tmp_path / "a.png", max_pixels=199)
+
+
 def test_pillows_own_limit_neither_stops_nor_warns(tmp_path: Path) -> None:
     """19000 x 10000: more than Image.open allows, less than ours; only the header is read here."""
     with pytest.raises(InputError, match="damaged"):

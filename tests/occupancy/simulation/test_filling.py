@@ -3,7 +3,7 @@
 import torch
 
 from worldloom.geometry import OCC3D_GRID, VoxelGrid
-from worldloom.occupancy.simulation.filling import BLOCK, Told, fill_in, rectangles
+from worldloom.occupancy.simulation.filling import BLOCK, Told, fill_in, forget, rectangles
 from worldloom.occupancy.static_map import StaticMap
 
 
@@ -61,6 +61,25 @@ def test_new_ground_is_asked_for_in_a_strip() -> None:
     assert len(asked.windows) == 2
     assert asked.windows[1].shape[0] * asked.windows[1].shape[1] < 0.7 * first
     assert asked.windows[1].origin[0] > asked.windows[0].origin[0]
+
+
+def test_what_is_far_is_forgotten_and_asked_for_again() -> None:
+    asked = Asked()
+    static, told = fill_in(asked, fresh(), Told(), poses(0, 9), 20.0, poses(36, 4))
+    far = poses(300, 9)
+    static, told = fill_in(asked, static, told, far, 20.0, poses(336, 4))
+    assert forget(static, told, far[0], 400.0) == (static, told)
+    left, known = forget(static, told, far[0], 100.0)
+    assert left.grid.shape[0] * left.grid.voxel_size < 220
+    place = StaticMap.place_of(left.grid, static.grid)
+    assert torch.equal(left.labels, static.labels[place])
+    count = len(asked.windows)
+    assert fill_in(asked, left, known, far, 20.0, poses(336, 4)) == (left, known)
+    assert len(asked.windows) == count, "what is near is still known"
+    back, _ = fill_in(asked, left, known, poses(0, 9), 20.0, poses(36, 4))
+    assert len(asked.windows) > count
+    i, j = (round(-origin / 0.4) for origin in back.grid.origin[:2])
+    assert bool(back.known[i - 50 : i + 50, j - 50 : j + 50].all())
 
 
 def test_told_blocks_grow_with_rectangles_anywhere() -> None:

@@ -211,6 +211,20 @@ def test_who_stands_is_not_at_fault() -> None:
     assert calm.metrics(at)["no_collision"] == 1.0
 
 
+def test_a_drive_far_beyond_the_recorded_one_goes_on_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worldloom.occupancy.simulation.model_world._REMEMBERED", 60.0)
+    sim = tiny_simulation()
+    state = sim.start(street_start(alone=True))
+    state = dataclasses.replace(state, ego=state.ego._replace(speed=25.0))
+    for _ in range(40):  # half a kilometre; the route was drawn out for 300 m
+        state = sim.step(state, KEEP)
+    assert state.progress == pytest.approx(500.0, abs=1.0)
+    assert abs(state.aside) < 1.0
+    grid = state.inner.world.static.grid
+    assert grid.shape[0] * grid.voxel_size < 400
+    assert bool(state.inner.world.static.known.any())
+
+
 def test_a_few_stray_points_make_nobody_larger() -> None:
     x, y = torch.meshgrid(torch.arange(-2, 2.01, 0.2), torch.arange(-0.8, 0.81, 0.2), indexing="ij")
     points = torch.stack([x.flatten(), y.flatten(), torch.zeros(x.numel())], 1)

@@ -115,10 +115,7 @@ def make_app(service: SessionService, gate: Gate) -> App:
     app.add_exception_handler(InputError, refuse(422))
     app.add_exception_handler(Busy, refuse(503))
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(
-        HTTPException,
-        lambda request, error: _error(getattr(error, "status_code", 500), str(getattr(error, "detail", error))),
-    )
+    app.add_exception_handler(HTTPException, unknown)
     return Guard(app, gate)  # pyright: ignore[reportArgumentType]  # starlette's types are narrower than ASGI's
 
 

@@ -44,6 +44,7 @@ class Limits:
     sessions: int = 32
     idle_seconds: float = 900.0  # after which a session may be closed for another
     frames: int = MAX_FRAMES  # of a chunk
+    session_frames: int = 3600  # of a whole session: half an hour
     branches: int = 64  # that are looked at in one call
     answer_bytes: int = 64 << 20  # of observations in one answer
     memory_bytes: int = 12 << 30  # of the process, beyond which no session is started
@@ -163,6 +164,9 @@ class SessionService:
         with self._lock:
             own = self._open(session)
             self._check_answer(own.sensors, len(actions or trajectory or ()))
+            after = own.state.frame + len(actions or trajectory or ())
+            if after > self.limits.session_frames:
+                raise InputError(f"expected a session of at most {self.limits.session_frames} frames, got {after}")
             states = self._driven(own.state, actions, trajectory)
             frames = [self._frame(own, state) for state in states]
             own.state = states[-1]

@@ -187,16 +187,26 @@ def _kind(start: bytes) -> str:
     return f"a file that begins with {start!r}"
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of a PNG, JPEG or WebP file, upright by its EXIF orientation; no pixel is decoded.
+def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(height, width) of a PNG, JPEG or WebP file, upright by its EXIF orientation.
+
+    Pixels are decoded only of a PNG, and only if its EXIF does not stand before them.
 
     Raises:
         InputError: as `load_image`.
     """
     path, start = _open(path)
     with _reading(path, start) as image:
-        width, height = image.size
+        width, height = _checked_size(path, image, max_pixels)
         return (width, height) if image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8) else (height, width)
+
+
+def _checked_size(path: Path, image: "ImageFile", max_pixels: int) -> tuple[int, int]:
+    """(width, height) as stored, before anything is decoded."""
+    width, height = image.size
+    if width * height > max_pixels:
+        raise InputError(f"{path}: expected at most {max_pixels} pixels, got {width}x{height}")
+    return width, height
 
 
 @contextmanager
@@ -227,9 +237,7 @@ def _decode(path: Path, start: bytes, max_pixels: int) -> Float32[np.ndarray, "h
     from PIL import ImageOps
 
     with _reading(path, start) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise InputError(f"{path}: expected at most {max_pixels} pixels, got {width}x{height}")
+        _checked_size(path, image, max_pixels)
         image.load()
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith("I"):  # 16-bit grey; the mode's exact name depends on the version of Pillow

@@ -55,7 +55,7 @@ def load_photo_set(folder: Path, names: list[str], long_side: int) -> PhotoSet:
     Raises:
         InputError: a photo is damaged or too large, or two differ in size.
     """
-    sizes = {name: image_size(folder / name) for name in names}
+    sizes = {name: image_size(folder / name, MAX_PIXELS) for name in names}
     first = names[0]
     for name, size in sizes.items():
         if size != sizes[first]:

@@ -1,5 +1,6 @@
 """When a map is filled in, and where: square pieces ahead of the ego, each once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -35,6 +36,12 @@ class Told:
         (i, i2), (j, j2) = (_overlap(by, n, m) for by, n, m in zip(shift, self.mask.shape, needed.shape, strict=True))
         out[i2, j2] &= ~self.mask[i, j]
         return out
+
+    def within(self, part: Rectangle) -> "Told":
+        """What is told in a rectangle of blocks, and no more."""
+        i0, i1, j0, j1 = part
+        everywhere = torch.ones(max(0, i1 - i0), max(0, j1 - j0), dtype=torch.bool)
+        return Told(~self.missing(everywhere, (i0, j0)), (i0, j0))
 
     def with_rectangle(self, part: Rectangle) -> "Told":
         """With all blocks of a rectangle."""
@@ -103,6 +110,27 @@ def fill_in(
         static = model.filled_in(static, _grid_of(_with_context(part), corner, bottom, size), way, believed)
         told = told.with_rectangle(part)
     return static, told
+
+
+def forget(static: StaticMap, told: Told, grid_from_ego: Float[Tensor, "4 4"], keep: float) -> tuple[StaticMap, Told]:
+    """The map without what is more than `keep` metres away, if it reaches half as far again; else as it is.
+
+    A drive that never ends would need ever more memory. Whoever comes back finds the network asked anew.
+    """
+    here, size = grid_from_ego[:2, 3].double(), static.grid.voxel_size
+    begins = torch.tensor(static.grid.origin[:2], dtype=torch.float64)
+    ends = begins + size * torch.tensor(static.grid.shape[:2], dtype=torch.float64)
+    if float(torch.maximum(here - begins, ends - here).max()) <= 1.5 * keep:
+        return static, told
+    static = static.within(here - keep, here + keep)
+    # Blocks that are wholly in what is left.
+    corner, block = _corner(static), BLOCK * size
+    rectangle: list[int] = []
+    for axis in (0, 1):
+        first = (static.grid.origin[axis] - corner[axis]) / block
+        rectangle += [math.ceil(first - 1e-6), math.floor(first + static.grid.shape[axis] / BLOCK + 1e-6)]
+    i0, i1, j0, j1 = rectangle
+    return static, told.within((i0, i1, j0, j1))
 
 
 def rectangles(mask: Bool[Tensor, "i j"]) -> list[Rectangle]:

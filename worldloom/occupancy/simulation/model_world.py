@@ -22,7 +22,7 @@ from worldloom.occupancy.motions import DT
 from worldloom.occupancy.scene_state import HISTORY, plane_poses
 from worldloom.occupancy.simulation.clip_starts import ClipStart
 from worldloom.occupancy.simulation.controls import MOMENTS, Trajectory, driven, held
-from worldloom.occupancy.simulation.filling import Told, fill_in
+from worldloom.occupancy.simulation.filling import Told, fill_in, forget
 from worldloom.occupancy.simulation.route import Route, into
 from worldloom.occupancy.simulation.state import DriveState, Leg, Others, in_order
 from worldloom.occupancy.simulation.terrain import Terrain
@@ -35,6 +35,7 @@ from worldloom.synth.traffic.ego import MAX_CURVATURE, Action, Ego
 
 _KEPT = 16  # starts that are remembered
 _FILLED, _ONWARD = 16, 8  # frames ahead around which the map is filled in, and after that of which it is told
+_REMEMBERED = 200.0  # metres from the ego, along the map's axes
 _SMALLEST = 0.4  # metres; one voxel
 # Share of a shape's points beyond each of its sides. A shape is gathered from frames that lie half a voxel this way and
 # that: in towns kept for choosing, cars from the first to the last point are 0.3 m too long and too wide, and so 0.0 m
@@ -109,6 +110,7 @@ class ModelWorld:
         way = torch.cat([here, here @ _lifted(_along_route(state, _FILLED + _ONWARD))])
         static, filled = self._filled(inner.world.static, inner.told, way)
         if filled is not inner.told:
+            static, filled = forget(static, filled, invert(static.world_from_grid) @ here[0].double(), _REMEMBERED)
             inner = replace(inner, world=replace(inner.world, static=static), told=filled, terrain=Terrain.of(static))
         return state if inner is state.inner else replace(state, inner=inner)
 

@@ -23,8 +23,12 @@ class Way:
         return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(self.points, axis=0).T))])
 
     def locate(self, x: float, y: float, after: float = 0.0, before: float = math.inf) -> tuple[float, float]:
-        """(metres along, metres to the left) of a point, sought between two distances along the way."""
-        first = max(0, int(np.searchsorted(self.lengths, after, side="right")) - 1)
+        """(metres along, metres to the left) of a point, sought between two distances along the way.
+
+        Beyond its end the way goes straight on.
+        """
+        first = int(np.searchsorted(self.lengths, after, side="right")) - 1
+        first = min(max(0, first), len(self.points) - 2)
         last = min(len(self.points), int(np.searchsorted(self.lengths, before)) + 1)
         return project(self.points[first : max(last, first + 2)], x, y, self.lengths[first])
 
