@@ -165,18 +165,26 @@ def _agreement(_: Path) -> None:
     figure, panel = plt.subplots(figsize=(7, 5.2), layout="constrained")
     panel.plot([0, 100], [0, 100], color="0.8", linewidth=1)
     panel.scatter(truth.values(), model.values(), color="#1c5cbe", s=22)
-    taken: list[tuple[float, float]] = []
-    for name in sorted(truth, key=lambda name: model[name]):
-        x, y = truth[name], model[name]
-        while any(abs(x - left) < 17 and abs(y - height) < 2.6 for left, height in taken):
-            y += 0.7  # names stand above one another
-        taken.append((x, y))
-        panel.annotate(name, (truth[name], model[name]), (x + 1.2, y), fontsize=7.5, va="center", color="0.25")
+    # From, to and height of what stands there: at first the points.
+    taken = [(truth[name] - 1.2, truth[name] + 1.2, model[name]) for name in truth]
+    for name in sorted(truth, key=lambda name: (-truth[name], model[name])):
+        x, y, wide = truth[name], model[name], 1.05 * len(name)
+        steps = sorted(range(-8, 9), key=abs)
+        places = [(x + side, y + 2.5 * step) for step in steps for side in (1.5, -1.5 - wide)]
+        left, height = next(place for place in places if _is_free(place, wide, taken))
+        taken.append((left, left + wide, height))
+        line = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.6} if abs(height - y) > 1 else None
+        panel.annotate(name, (x, y), (left, height), fontsize=7.5, va="center", color="0.25", arrowprops=line)
     panel.set(xlabel="mean driving score in the true simulator, %", ylabel="in the learned model, %", aspect="equal")
     panel.set(xlim=(0, 105), ylim=(0, max(85, *model.values())))
     panel.set_title(f"correlation {found['value']:.2f} [{low:.2f}, {high:.2f}]", fontsize=10, loc="left")
     panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(IMAGES / "agreement.png", dpi=110)
+
+
+def _is_free(place: tuple[float, float], wide: float, taken: list[tuple[float, float, float]]) -> bool:
+    left, height = place
+    return not any(left < end and begin < left + wide and abs(height - y) < 2.4 for begin, end, y in taken)
 
 
 def _published(benchmark: str) -> dict[str, dict]:

@@ -1,6 +1,8 @@
 """The benchmark of the doors: what its rows say follows from what was measured."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from worldloom.apps.bench.apps.agreement import FLOOR, MODEL, rows_of
 from worldloom.apps.bench.apps.batch import steady_rate
 from worldloom.apps.bench.publish import agreement_words
 from worldloom.occupancy.simulation.comparison import SCORES, Comparison
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 def compared(noise: float, starts: int = 6) -> Comparison:
@@ -47,6 +51,16 @@ def test_a_steady_rate_leaves_the_first_result_of_each_worker_out() -> None:
     assert per_hour == pytest.approx(3600.0)  # two workers, two seconds each
     assert beyond == pytest.approx(6 * 0.2)
     assert all(math.isnan(number) for number in steady_rate(entries[:1]))
+
+
+def test_every_number_that_was_promised_is_published() -> None:
+    published = {row["metric"] for row in json.loads((RESULTS / "apps.json").read_text())["rows"]}
+    promised = {
+        "env_steps_per_s", "env_steps_per_s_camera", "branch_speedup", "serve_p95_ms", "serve_rps", "serve_errors",
+        "batch_scenarios_per_hour", "batch_overhead", "kill_resume_lost", "app_first_paint_s", "app_scene_to_walk_s",
+        "viewer_fps", "policy_correlation", "policy_rank_correlation",
+    }  # fmt: skip
+    assert promised <= published
 
 
 @pytest.mark.slow
