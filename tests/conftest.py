@@ -31,3 +31,16 @@ def test_data() -> Path:
     if not folder:
         pytest.skip("real test inputs are not here: set WORLDLOOM_TEST_DATA to their folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def panorama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file to learn from: two small panoramas of a field."""
+    from worldloom.synth.panoramas.panorama_files import panorama_file, write_world_panoramas
+    from worldloom.synth.panoramas.world_splits import WORLD_SPLITS, kind_of_world
+
+    seed = next(seed for seed in WORLD_SPLITS["val"] if kind_of_world(seed) == "field")
+    folder = tmp_path_factory.mktemp("panoramas")
+    write_world_panoramas(folder, lambda share, doing: None, seed, 2, 64)
+    assert [path.name for path in folder.iterdir()] == [panorama_file(seed)]
+    return folder

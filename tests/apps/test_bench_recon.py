@@ -8,7 +8,7 @@ import torch
 from worldloom.apps.bench import command
 from worldloom.apps.bench.recon import _f1, _seeds
 from worldloom.errors import InputError
-from worldloom.recon.data.splits import kind_of_world, split_of_world
+from worldloom.synth.panoramas.world_splits import kind_of_world, split_of_world
 
 
 def test_f1_counts_what_is_near_both_ways() -> None:

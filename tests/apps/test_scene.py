@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from worldloom.apps import scene
+from worldloom.apps.scene_input import SceneInput
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, CameraPath, intrinsics
 from worldloom.geometry.equirect import directions
@@ -16,7 +17,10 @@ from worldloom.geometry.io.gaussians import load_gaussians
 from worldloom.geometry.io.images import load_image, save_hdr, save_image
 from worldloom.geometry.io.navmesh import load_navmesh
 from worldloom.geometry.io.video import load_video
+from worldloom.ops import save_weights
 from worldloom.scenegen import plan_paths
+from worldloom.scenegen.completion.detail_network import DetailConfig, DetailNetwork
+from worldloom.scenegen.completion.network import CompletionConfig, CompletionNetwork
 
 FILES = {
     *("cameras.json", "distance.png", "panorama.png", "preview.mp4", "preview.png"),
@@ -226,3 +230,65 @@ def test_real_panoramas(name, test_data, tmp_path):
     assert result.report["film"]["path"].startswith("wander")
     assert result.report["least_clearance_m"] >= 0.25
     assert result.report["warnings"] == []
+
+
+@pytest.mark.slow
+def test_a_text_becomes_a_procedural_world_with_its_own_scale(tmp_path, monkeypatch):
+    source = SceneInput(None, text="a courtyard with red bushes and a unicorn")
+    with monkeypatch.context() as patch:
+        patch.setattr(scene, "plan_paths", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scene.make_scene(source, tmp_path / "out", families=("wander",), rows=64, seed=2)
+    (work,) = tmp_path.glob(".*out*")
+    made = (work / "panorama.png").read_bytes()
+    result = scene.make_scene(source, tmp_path / "out", families=("wander",), rows=64, seed=2, resume=True)
+    assert (tmp_path / "out" / "panorama.png").read_bytes() == made
+    assert {path.name for path in result.folder.iterdir()} == FILES | {"exact_distance.npz", "input.json"}
+    report = result.report
+    assert report["understood"] == "courtyard with red bush"
+    assert "red bush" in report["shows"]
+    assert report["scale"] == "metric: of a procedural world"
+    assert report["depth_model"] == "exact"
+    assert any("unicorn" in warning for warning in report["warnings"])
+    assert set(report["seconds"]) == {"panorama", "distance", "splats", "files", "path", "preview", "check"}
+
+
+def _interrupted(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def tiny_generator(tmp_path):
+    folder = tmp_path / "generator"
+    config, detail = CompletionConfig(16, 1, 64, 16, 1), DetailConfig(16, 1, 8, 1)
+    save_weights(folder / "panorama", CompletionNetwork(config), config)
+    save_weights(folder / "detail", DetailNetwork(detail), detail)
+    return str(folder)
+
+
+def test_a_photo_stays_in_the_middle_and_the_rest_is_made_up(tmp_path, tiny_generator):
+    photo = torch.zeros(3, 60, 80)
+    photo[0], photo[2, :30] = 0.8, 0.9
+    save_image(tmp_path / "photo.png", photo)
+    source = SceneInput(tmp_path / "photo.png", fov=80.0, text="a meadow", generator=tiny_generator)
+    result = scene.make_scene(source, tmp_path / "out", families=("wander",), rows=64)
+    panorama = load_image(result.folder / "panorama.png")
+    torch.testing.assert_close(panorama[:, 30, 64], torch.tensor([0.8, 0.0, 0.9]), atol=0.03, rtol=0)
+    torch.testing.assert_close(panorama[:, 34, 64], torch.tensor([0.8, 0.0, 0.0]), atol=0.03, rtol=0)
+    assert float(panorama[:, :, 0].max()) > 0.3  # filled in from around, as the network is not trained
+    assert result.report["fov_deg"] == 80
+    assert result.report["generator"] == "generator"
+    assert result.report["depth_model"] == "small"
+    assert any("made up" in warning for warning in result.report["warnings"])
+
+
+def test_around_a_photo_its_colours_fade(tmp_path):
+    photo = torch.zeros(3, 60, 80)
+    photo[2, :30], photo[1, 30:] = 0.9, 0.6  # sky over grass
+    save_image(tmp_path / "photo.png", photo)
+    result = scene.make_scene(SceneInput(tmp_path / "photo.png", fov=80.0), tmp_path / "out", rows=64)
+    panorama = load_image(result.folder / "panorama.png")
+    torch.testing.assert_close(panorama[:, 2].mean(1), torch.tensor([0.0, 0.0, 0.9]), atol=0.1, rtol=0)
+    torch.testing.assert_close(panorama[:, -3].mean(1), torch.tensor([0.0, 0.6, 0.0]), atol=0.1, rtol=0)
+    assert result.report["generator"] == "fill"
+    assert "what the photo does not show is blurred from its colours" in result.report["warnings"]

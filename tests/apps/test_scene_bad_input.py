@@ -136,6 +136,22 @@ def photo(folder):
     return _image(folder, 1920, 1080)
 
 
+def _by_a_camera(folder, size, **options):
+    image = Image.new("RGB", size)
+    exif = image.getexif()
+    exif.get_ifd(0x8769)[0xA405] = 28  # mm, as on 35 mm film
+    image.save(folder / "camera.jpg", exif=exif, **options)
+    return folder / "camera.jpg"
+
+
+def photo_of_a_camera(folder):
+    return _by_a_camera(folder, (300, 200))
+
+
+def photo_of_a_camera_held_upright(folder):
+    return _by_a_camera(folder, (200, 300))
+
+
 def nearly(folder):
     return _image(folder, 257, 128)
 
@@ -160,7 +176,9 @@ PANORAMAS = {
     square: r"panorama must be 2:1, got 128x128",
     one_by_two: r"panorama must be 2:1, got 1x2",
     two_by_one: r"panorama must be at least 64x32, got 2x1",
-    photo: r"panorama must be 2:1, got 1920x1080",
+    photo: r"panorama must be 2:1, got 1920x1080; pass --fov DEGREES to use it as a photo",
+    photo_of_a_camera: r"got 300x200; pass --fov 65, as its camera wrote, to use it as a photo",
+    photo_of_a_camera_held_upright: r"got 200x300; pass --fov 46, as its camera wrote,",
     nearly: r"panorama must be 2:1, got 257x128",
     huge: r"image\.png: expected at most 50000000 pixels, got 20000x10000",
 }
@@ -309,6 +327,35 @@ def check_refusal(arguments, message, folder, monkeypatch, capfd):
 @pytest.mark.parametrize(("make", "message"), PANORAMAS.items(), ids=lambda x: getattr(x, "__name__", ""))
 def test_bad_panoramas(make, message, tmp_path, monkeypatch, capfd):
     check_refusal([str(make(tmp_path)), "--out", str(tmp_path / "a" / "out")], message, tmp_path, monkeypatch, capfd)
+
+
+INPUTS = {
+    "nothing": ([], r"expected a panorama, a photo with --fov, or --text, got none of them"),
+    "fov_alone": (["--fov", "70"], r"--fov is a photo's, but there is no photo"),
+    "text_and_panorama": (["good.png", "--text", "a street"], r"used as a panorama, which leaves nothing to --text"),
+    "strange_text": (["--text", "qwertz"], r"nothing of the text is understood, got 'qwertz'; it may speak of room"),
+    "empty_text": (["--text", " "], r"expected a text of 1 to 2000 characters, got 0"),
+    "endless_text": (["--text", "room " * 1000], r"expected a text of 1 to 2000 characters, got 4999"),
+    "wide_fov": (["good.png", "--fov", "200"], r"field of view must be 10 to 150 degrees, got 200"),
+    "no_fov": (["good.png", "--fov", "nan"], r"field of view must be 10 to 150 degrees, got nan"),
+    "steep": (["good.png", "--fov", "70", "--pitch", "95"], r"pitch must be within 90 degrees, got 95"),
+    "procedural_photo": (["good.png", "--fov", "70", "--generator", "procedural"], r"makes worlds from a text alone"),
+    "fill_with_words": (["good.png", "--fov", "70", "--text", "a street"], r"--generator fill knows no words"),
+    "fill_of_nothing": (["--text", "a street", "--generator", "fill"], r"--generator fill knows no words"),
+    "no_generator": (["--text", "a street", "--generator", "nowhere"], r"nowhere"),
+    "tiny_photo": (["tiny.png", "--fov", "70"], r"photo must be at least 32 pixels to a side, got 8x8"),
+    "world_with_height": (["--text", "a street", "--camera-height", "2"], r"a procedural world has its own scale"),
+    "world_with_depth": (["--text", "a street", "--depth-model", "small"], r"a procedural world has its own scale"),
+    "many_rows": (["--text", "a street", "--rows", "5000"], r"--rows must be 32 to 1024, got 5000"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), INPUTS.values(), ids=INPUTS)
+def test_bad_inputs(arguments, message, tmp_path, monkeypatch, capfd):
+    good(tmp_path)
+    Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
+    monkeypatch.chdir(tmp_path)
+    check_refusal([*arguments, "--out", "out"], message, tmp_path, monkeypatch, capfd)
 
 
 @pytest.mark.parametrize(("make", "message"), OPTIONS.items(), ids=lambda x: getattr(x, "__name__", ""))

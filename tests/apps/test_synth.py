@@ -271,7 +271,7 @@ def test_folders_that_grow_are_not_files(tmp_path: Path, monkeypatch, capsys, ki
 def test_folders_that_grow_have_one_request(
     tmp_path: Path, monkeypatch, capsys, kind: str, first: list, other: list, told: str
 ) -> None:
-    for module in ("worldloom.synth.dataset.training_clips", "worldloom.recon.data.panoramas"):
+    for module in ("worldloom.synth.dataset.training_clips", "worldloom.synth.panoramas.panorama_files"):
         monkeypatch.setattr(f"{module}.generate", lambda jobs, folder, num_workers: iter(()))
     out = tmp_path / "x"
     assert run(monkeypatch, capsys, kind, "--out", out, *first)[0] == 0
@@ -287,7 +287,7 @@ def test_a_full_disk_names_the_folder_that_grows(tmp_path: Path, monkeypatch, ca
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x"))
 
-    monkeypatch.setattr("worldloom.recon.data.panoramas.generate", full)
+    monkeypatch.setattr("worldloom.synth.panoramas.panorama_files.generate", full)
     code, said = run(monkeypatch, capsys, "panoramas", "--out", tmp_path / "x")
     assert code == 1
     assert "the same command goes on" in said

@@ -3,9 +3,9 @@
 import pytest
 
 from worldloom.recon import PanoramaDepth, assume_distance
-from worldloom.recon.data.panoramas import load_panoramas, panorama_file, write_world_panoramas
-from worldloom.recon.data.splits import WORLD_SPLITS, kind_of_world
 from worldloom.recon.depth_metrics import score_depth
+from worldloom.synth.panoramas.panorama_files import load_panoramas, panorama_file, write_world_panoramas
+from worldloom.synth.panoramas.world_splits import WORLD_SPLITS, kind_of_world
 
 
 @pytest.mark.parametrize("kind", ["room", "street"])

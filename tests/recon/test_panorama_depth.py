@@ -8,12 +8,12 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry.equirect import directions, solid_angles
 from worldloom.ops import save_weights
-from worldloom.recon.data.panoramas import ENVELOPE, FLOOR, OBJECT, SKY, LearnedPanorama
 from worldloom.recon.depth_metrics import DepthScore, score_depth
 from worldloom.recon.panorama_depth import FARTHEST, PanoramaDepth, floor_plane
 from worldloom.recon.panorama_network import PLACES, PanoramaAnswer, PanoramaDepthConfig, PanoramaNetwork
 from worldloom.recon.scene_distance import FLOOR as RULE
 from worldloom.recon.scene_distance import distance_of_panorama
+from worldloom.synth.panoramas.panorama_files import ENVELOPE, FLOOR, OBJECT, SKY, LearnedPanorama
 
 TINY = PanoramaDepthConfig(64, (8, 16, 32), 8, (1, 1, 1), 64, 1)
 
@@ -166,7 +166,8 @@ def test_weights_that_are_not_right(tmp_path, fault):
 
 
 def learned(distance, part, kind="field"):
-    return LearnedPanorama(torch.zeros(3, *part.shape, dtype=torch.uint8), distance, part.byte(), 1.6, kind)
+    rgb, semantic = torch.zeros(3, *part.shape, dtype=torch.uint8), torch.zeros_like(part).byte()
+    return LearnedPanorama(rgb, distance, part.byte(), semantic, 1.6, kind)
 
 
 def test_scores_in_closed_form():

@@ -5,13 +5,8 @@ import math
 import pytest
 import torch
 
-from worldloom.recon.panorama_network import (
-    STRIDE,
-    PanoramaDepthConfig,
-    PanoramaNetwork,
-    latitude_features,
-    sphere_angles,
-)
+from worldloom.ops.sphere_layers import latitude_features, sphere_angles
+from worldloom.recon.panorama_network import STRIDE, PanoramaDepthConfig, PanoramaNetwork
 
 TINY = PanoramaDepthConfig(64, (8, 16, 32), 8, (1, 1, 1), 64, 1)
 

@@ -10,11 +10,11 @@ import torch
 from worldloom.apps.train_depth import PRESETS, train_panorama_depth
 from worldloom.errors import InputError
 from worldloom.ops.training import LOG
-from worldloom.recon.data.panoramas import ENVELOPE, FLOOR, OBJECT, SKY
 from worldloom.recon.panorama_depth import PanoramaDepth
 from worldloom.recon.panorama_network import PLACES, PanoramaAnswer
 from worldloom.recon.training.examples import Examples
 from worldloom.recon.training.train_depth import depth_loss, multiscale_gradient
+from worldloom.synth.panoramas.panorama_files import ENVELOPE, FLOOR, OBJECT, SKY
 
 TRAINING = PRESETS["tiny"].training
 

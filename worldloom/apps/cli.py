@@ -68,15 +68,34 @@ def _worldloom(
 
 @app.command()
 def scene(
-    panorama: Annotated[Path, typer.Argument(help="A 2:1 panorama: png, jpg, webp, exr or hdr.")],
     out: Out,
+    picture: Annotated[
+        Path | None, typer.Argument(help="A 2:1 panorama, or with --fov a photo: png, jpg, webp, exr or hdr.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="What to make without a picture, or what is around a photo, in English.")
+    ] = None,
+    fov: Annotated[
+        float | None, typer.Option(help="The picture is a photo with so many degrees from its left to its right edge.")
+    ] = None,
+    pitch: Annotated[float, typer.Option(help="Degrees by which the photo's camera looked up.")] = 0.0,
+    generator: Annotated[
+        str,
+        typer.Option(
+            help="Makes what is not given: procedural (worlds, usual for a text), fill (blurs, usual for a photo), or "
+            "a folder of weights."
+        ),
+    ] = "",
     camera_height: Annotated[
         float | None, typer.Option(help="Height of the camera over the ground in metres; sets the scale. 1.6 assumed.")
     ] = None,
     depth_model: Annotated[
-        str,
-        typer.Option(help="What tells distance: floor, small (learned), other weights, .onnx, or transformers folder."),
-    ] = "floor",
+        str | None,
+        typer.Option(
+            help="What tells distance: floor (usual for panoramas), small (learned, usual for what is made up), other "
+            "weights, .onnx, or transformers folder."
+        ),
+    ] = None,
     paths: Annotated[
         Path | None,
         typer.Option(help="Your camera paths: paths.json or cameras.json as ours, transforms.json, a COLMAP folder."),
@@ -84,20 +103,21 @@ def scene(
     families: Annotated[
         str, typer.Option(help="Paths to plan: regular, surround, reconstruct, wander, aerial with commas; all; none.")
     ] = "all",
-    seed: Annotated[int, typer.Option(help="Seed of the camera paths.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of what is made up, and of the camera paths.")] = 0,
     rows: Annotated[
         int | None, typer.Option(help="Rows of the panorama as used, 1024 at most; fewer make fewer splats.")
     ] = None,
     force: Force = False,
     resume: Resume = False,
 ) -> None:
-    """Make a navigable splat scene from a panorama."""
+    """Make a navigable splat scene from a panorama, a photo, or a text."""
     from worldloom.apps.scene import make_scene
+    from worldloom.apps.scene_input import SceneInput
     from worldloom.scenegen import FAMILIES
 
     chosen = {"all": list(FAMILIES), "none": []}.get(families, [name.strip() for name in families.split(",")])
     make_scene(
-        panorama,
+        SceneInput(picture, fov, pitch, text, generator),
         out,
         camera_height=camera_height,
         depth_model=depth_model,
@@ -417,13 +437,16 @@ class Trainable(StrEnum):
     occsora = "occsora"
     occworld = "occworld"
     depth = "depth"
+    panorama = "panorama"
+    detail = "detail"
 
 
 @app.command()
 def train(
     part: Annotated[Trainable, typer.Argument(help="Which network.")],
     data: Annotated[
-        Path, typer.Option(help="Of synth clips, nuScenes with Occ3D labels, or for depth synth panoramas.")
+        Path,
+        typer.Option(help="Of synth clips, nuScenes with Occ3D labels, or synth panoramas."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the model, for all parts; an interrupted call goes on.")],
     validation: Annotated[
@@ -445,6 +468,13 @@ def train(
         return
     if rows is not None or start is not None:
         raise InputError(f"--rows and --start are for depth, got them for {part.value}")
+    if part in (Trainable.panorama, Trainable.detail):
+        from worldloom.apps.train_generator import train_generator
+
+        weights = train_generator(part.value, data, out, validation, preset, steps)
+        with_it = f"worldloom scene PHOTO --fov 70 --generator {shlex.quote(str(out))} --out SCENE"
+        typer.echo(f"{weights} is ready; with panorama and detail: {with_it}")
+        return
     if part in (Trainable.occsora, Trainable.occworld):
         if preset != "small":
             raise InputError(f"--preset small is the only one of {part.value}, got {preset}")

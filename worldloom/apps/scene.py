@@ -1,4 +1,4 @@
-"""`worldloom scene`: a panorama becomes a splat scene to walk through."""
+"""`worldloom scene`: a panorama, a photo or a text becomes a splat scene to walk through."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldloom.apps.run_folder import REPORT, Run, open_run
+from worldloom.apps.scene_input import MAX_ROWS, MIN_ROWS, Given, SceneInput, shrunk
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, CameraPath, Gaussians, Panorama
 from worldloom.geometry.equirect import solid_angles
@@ -21,22 +22,20 @@ from worldloom.geometry.io.gaussians import load_gaussians, save_gaussians
 from worldloom.geometry.io.images import load_image, save_image
 from worldloom.geometry.io.json_file import save_json
 from worldloom.geometry.io.navmesh import save_navmesh
+from worldloom.geometry.io.npz import load_npz, save_npz
 from worldloom.geometry.io.video import save_video
 from worldloom.geometry.posed_images import PosedImages
 from worldloom.recon.centre_view import centre_psnr, match_centre_colours
 from worldloom.recon.distance_picture import distance_picture
 from worldloom.recon.panorama_splats import splats_from_panorama
-from worldloom.recon.scene_distance import FLOOR, SceneDistance, distance_of_panorama
+from worldloom.recon.scene_distance import EMBEDDED, FLOOR, SceneDistance, distance_of_panorama
 from worldloom.render import render
 from worldloom.render.caption import contact_sheet
 from worldloom.scenegen import FAMILIES, Plan, ScenePath, plan_paths
 from worldloom.scenegen.plan_picture import plan_picture
 from worldloom.scenegen.plan_report import plan_report
 
-MAX_PIXELS = 50_000_000  # of the input, 10000x5000: decoding takes 4 GB at most
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".exr", ".hdr")  # suffixes of panoramas
-MAX_ROWS = 1024  # of the panorama as used: 1.3 million splats
-MIN_ROWS = 32
 MAX_CAMERA_HEIGHT = 1000.0  # metres
 MAX_FRAMES, FPS = 240, 24.0  # of the preview film
 VIEW_SIZE, VIEW_FOV = (360, 640), math.radians(80)
@@ -51,11 +50,11 @@ class SceneResult:
 
 
 def make_scene(
-    panorama: Path,
+    source: Path | SceneInput,
     out: Path,
     *,
     camera_height: float | None = None,
-    depth_model: str = FLOOR,
+    depth_model: str | None = None,
     paths: Path | None = None,
     families: Sequence[str] = tuple(FAMILIES),
     seed: int = 0,
@@ -63,19 +62,25 @@ def make_scene(
     force: bool = False,
     resume: bool = False,
 ) -> SceneResult:
-    """Panorama file -> OUT with scene.ply, .spz and .splat, paths, navmesh, pictures, preview.mp4 and report.json.
+    """A panorama, photo or text -> OUT with scene.ply, .spz and .splat, paths, navmesh, pictures and report.json.
 
-    The scale comes from `camera_height` alone, 1.6 m if none is told; `depth_model` is that of `distance_of_panorama`.
+    The scale comes from `camera_height` alone, 1.6 m if none is told; that of a procedural world is its own.
 
     Args:
+        source: a panorama's file, or what else a scene can be made from.
+        depth_model: that of `distance_of_panorama`; not needed where the distance is known. If not given, EMBEDDED for
+            what was made up, FLOOR for what is given.
         paths: a file of camera paths or posed images (`load_camera_paths`); the film is along the first of them.
         families: of the paths to plan, names in `FAMILIES`; may be empty if there are `paths`.
-        rows: of the panorama as it is used, at most, and `MAX_ROWS` if not given; splats go with its square.
+        seed: of what is made up, and of the paths.
+        rows: of the panorama as it is used, at most, and `MAX_ROWS` if not given; splats go with its square. What is
+            made up has so many, and `GENERATED_ROWS` if not given.
     Raises:
         InputError: before anything is made, if the panorama or an option cannot be used; see also `open_run`. Later
             on, with nothing left behind, if the given paths lead through walls.
     """
-    scale = "assumed" if camera_height is None else "metric"
+    told_height = camera_height is not None
+    scale = "metric" if told_height else "assumed"
     camera_height = 1.6 if camera_height is None else camera_height
     if not (math.isfinite(camera_height) and 0 < camera_height <= MAX_CAMERA_HEIGHT):
         raise InputError(f"--camera-height must be in (0, {MAX_CAMERA_HEIGHT:g}] metres, got {camera_height}")
@@ -83,52 +88,71 @@ def make_scene(
         raise InputError(f"--families must be some of {', '.join(FAMILIES)}, or none, got {', '.join(unknown)}")
     if not families and paths is None:
         raise InputError(f"--families none needs --paths; without, choose some of {', '.join(FAMILIES)}")
-    rows = MAX_ROWS if rows is None else rows
-    if not MIN_ROWS <= rows <= MAX_ROWS:
+    if rows is not None and not MIN_ROWS <= rows <= MAX_ROWS:
         raise InputError(f"--rows must be {MIN_ROWS} to {MAX_ROWS}, got {rows}")
-    given = () if paths is None else load_camera_paths(paths)
-    rgb = load_panorama(panorama)
+    given_paths = () if paths is None else load_camera_paths(paths)
+    source = SceneInput(source) if isinstance(source, Path) else source
+    if source.is_world and (told_height or depth_model is not None):
+        raise InputError("a procedural world has its own scale and distances; leave out --camera-height, --depth-model")
+    depth_model = depth_model or (FLOOR if source.is_panorama else EMBEDDED)
+    make = source.check()
     request = {
         "command": "scene",
-        "panorama_sha256": _sha256(panorama),
+        **source.request(),
         "camera_height": camera_height,
         "scale": scale,
         "depth_model": depth_model,
-        "paths_sha256": None if paths is None else _fingerprint(given),
+        "paths_sha256": None if paths is None else _fingerprint(given_paths),
         "families": list(families),
         "seed": seed,
-        "rows": rows,
+        "rows": rows or MAX_ROWS,
     }
 
-    def find(rgb: Float[Tensor, "3 h w"]) -> SceneDistance:
-        return distance_of_panorama(rgb, camera_height, depth_model)
+    def given(run: Run) -> Given:
+        if source.is_panorama:
+            return make(None, seed, lambda share: None)
+        return _made_up(run, lambda progress: make(rows, seed, progress))
+
+    def find(one: Given) -> SceneDistance:
+        if one.exact is not None:
+            return SceneDistance(one.exact, "exact, of the procedural world", True, {"depth_model": "exact"})
+        return distance_of_panorama(one.rgb, camera_height, depth_model)
 
     def plan(panorama: Panorama) -> Plan:
-        return _planned(panorama, given, families, seed)
+        return _planned(panorama, given_paths, families, seed)
+
+    def scale_of(found: SceneDistance) -> str:
+        return (
+            "metric: of a procedural world"
+            if source.is_world
+            else _scale_in_words(scale, camera_height, found.floor_found)
+        )
 
     with open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
-            _build(run, rgb, rows, find, plan, lambda found: _scale_in_words(scale, camera_height, found.floor_found))
+            _build(run, given(run), rows or MAX_ROWS, find, plan, scale_of)
     return SceneResult(out, json.loads((out / REPORT).read_text()))
 
 
 def _build(
     run: Run,
-    rgb: Float[Tensor, "3 h w"],
+    given: Given,
     rows: int,
-    find: Callable[[Float[Tensor, "3 h w"]], SceneDistance],
+    find: Callable[[Given], SceneDistance],
     planned: Callable[[Panorama], Plan],
     scale_of: Callable[[SceneDistance], str],
 ) -> None:
     folder = run.folder
+    rgb = given.rgb
     size = f"{rgb.shape[2]}x{rgb.shape[1]}"
     if rgb.shape[1] > rows:
-        rgb = shrunk(rgb, rows)
+        given = replace(given, rgb=shrunk(rgb, rows))
+        rgb = given.rgb
         asked = "the most that this method works at" if rows == MAX_ROWS else "as asked for"
         run.warn(f"the panorama is {size}; it is used at {2 * rows}x{rows}, {asked}")
 
     with run.stage("distance") as todo:
-        found = find(rgb)
+        found = find(given)
         panorama = found.panorama
         if todo:
             save_image(folder / "panorama.png", panorama.rgb)
@@ -161,6 +185,7 @@ def _build(
         {
             "method": found.method,
             "scale": scale_of(found),
+            **given.facts,
             **found.facts,
             "panorama_size": size,
             "used_size": f"{rgb.shape[2]}x{rgb.shape[1]}",
@@ -179,6 +204,28 @@ def _build(
             "walkable_m2": coverage["walkable_m2"],
         }
     )
+
+
+def _made_up(run: Run, make: Callable[[Callable[[float], None]], Given]) -> Given:
+    """What is not given, made in a stage of its own and read from its files, so that a resumed run has the same."""
+    picture, distance, about = (run.folder / name for name in ("panorama.png", "exact_distance.npz", "input.json"))
+    with run.stage("panorama") as todo:
+        if todo:
+            made = make(lambda share: None)
+            save_image(picture, made.rgb)
+            if made.exact is not None:
+                arrays = {"distance": made.exact.distance.numpy(), "sky": made.exact.sky.numpy()}
+                save_npz(distance, arrays)
+            save_json(about, {"facts": made.facts, "notes": made.notes})
+    told = json.loads(about.read_text())
+    for note in told["notes"]:
+        run.warn(note)
+    rgb = load_image(picture)
+    if not distance.is_file():
+        return Given(rgb, told["facts"])
+    arrays = load_npz(distance, {"distance": "float32 h w", "sky": "bool h w"}, max_bytes=1 << 28)
+    exact = Panorama(rgb, torch.from_numpy(arrays["distance"]), torch.from_numpy(arrays["sky"]), torch.eye(4))
+    return Given(rgb, told["facts"], exact=exact)
 
 
 def _scale_in_words(scale: str, camera_height: float, floor_found: bool) -> str:
@@ -236,28 +283,6 @@ def _fingerprint(paths: Sequence[CameraPath]) -> str:
         for values in (path.cameras.world_from_cam, path.cameras.K, path.times):
             digest.update(b"" if values is None else values.numpy().tobytes())
     return digest.hexdigest()
-
-
-def load_panorama(path: Path) -> Float[Tensor, "3 h w"]:
-    rgb = load_image(path, max_pixels=MAX_PIXELS)
-    height, width = rgb.shape[1:]
-    if width != 2 * height:
-        raise InputError(f"panorama must be 2:1, got {width}x{height}: {path}")
-    if height < MIN_ROWS:
-        raise InputError(f"panorama must be at least {2 * MIN_ROWS}x{MIN_ROWS}, got {width}x{height}: {path}")
-    return rgb
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def shrunk(rgb: Float[Tensor, "3 h w"], rows: int) -> Float[Tensor, "3 h2 w2"]:
-    """At fewer rows, each pixel the mean of the area it covers."""
-    return torch.nn.functional.interpolate(
-        rgb[None], (rows, 2 * rows), mode="bilinear", antialias=True, align_corners=False
-    )[0].clamp(0, 1)
 
 
 def _frames(gaussians: Gaussians, cameras: Camera, sheet: list[Tensor]) -> Iterator[Float[Tensor, "3 h w"]]:

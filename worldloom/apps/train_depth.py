@@ -15,8 +15,8 @@ from worldloom.ops.training import Schedule, shortened
 from worldloom.ops.training_card import training_card
 from worldloom.recon.panorama_depth import depth_weights
 from worldloom.recon.panorama_network import PanoramaDepthConfig, PanoramaNetwork
-from worldloom.recon.training.examples import files_of
 from worldloom.recon.training.train_depth import DepthTraining, train_depth
+from worldloom.synth.panoramas.panorama_files import panoramas_of
 
 _LIMITS = (
     "Layout, not survey. Trained on procedural worlds alone. It takes the camera to be level, its height to be what it "
@@ -83,7 +83,7 @@ def train_panorama_depth(
     except ValueError as error:
         raise InputError(f"--rows: {error}") from error
     training = replace(training, schedule=shortened(training.schedule, steps))
-    learned, checked = _split(data, validation)
+    learned, checked = split_panoramas(data, validation)
     first = _start(start, config)
     console = Console(stderr=True)
 
@@ -95,17 +95,13 @@ def train_panorama_depth(
     argv = ["worldloom", "train", "depth", "--data", str(data), "--preset", preset, "--out", str(out)]
     for name, value in (("validation", validation), ("steps", steps), ("rows", rows), ("start", start)):
         argv += [f"--{name}", str(value)] if value else []
-    digest = hashlib.sha256()
-    for file, _ in learned:
-        digest.update(file.name.encode())
     facts = {
         **asdict(config), "parameters": sum(p.numel() for p in model.parameters()), "batch": training.batch,
         "seed": training.schedule.seed,
     }  # fmt: skip
     card = training_card(
         f"worldloom depth, {preset}", "From a panorama to distance in camera heights, floor, sky and kind of place.",
-        f"{len(learned)} panoramas of {len({file for file, _ in learned})} procedural worlds, sha256 of their names "
-        f"{digest.hexdigest()[:16]}", shlex.join(argv), run, facts, _LIMITS,
+        panorama_data(learned), shlex.join(argv), run, facts, _LIMITS,
     )  # fmt: skip
     save_weights(out / "depth", model.bfloat16(), config, card)  # half the size; loaders widen them
     return out / "depth"
@@ -124,11 +120,26 @@ def _start(name: str | None, config: PanoramaDepthConfig) -> PanoramaNetwork | N
     return network
 
 
-def _split(data: Path, validation: Path | None) -> tuple[Sequence[tuple[Path, int]], Sequence[tuple[Path, int]]]:
-    """Panoramas to learn from, and those to check with."""
-    found = files_of(data)
+def panorama_data(files: Sequence[tuple[Path, int]]) -> str:
+    """What a network learned from, for its card."""
+    digest = hashlib.sha256()
+    for file, _ in files:
+        digest.update(file.name.encode())
+    worlds = len({file for file, _ in files})
+    return f"{len(files)} panoramas of {worlds} procedural worlds, sha256 of their names {digest.hexdigest()[:16]}"
+
+
+def split_panoramas(
+    data: Path, validation: Path | None
+) -> tuple[Sequence[tuple[Path, int]], Sequence[tuple[Path, int]]]:
+    """Panoramas to learn from, and those to check with: another folder's, or every tenth world's.
+
+    Raises:
+        InputError: there are none, or of one world only.
+    """
+    found = panoramas_of(data)
     if validation is not None:
-        return found, files_of(validation)
+        return found, panoramas_of(validation)
     worlds = sorted({file for file, _ in found})
     if len(worlds) < 2:
         raise InputError(f"{data}: expected panoramas of at least 2 worlds (one to check with), got {len(worlds)}")
@@ -145,8 +156,8 @@ def make_panoramas(
         InputError: an unknown split, or numbers that cannot be; see also `write_panoramas`.
     """
     from worldloom.apps.synth import check_workers, collecting
-    from worldloom.recon.data.panoramas import write_panoramas
-    from worldloom.recon.data.splits import WORLD_SPLITS
+    from worldloom.synth.panoramas.panorama_files import write_panoramas
+    from worldloom.synth.panoramas.world_splits import WORLD_SPLITS
 
     if split not in WORLD_SPLITS:
         raise InputError(f"expected --split {', '.join(WORLD_SPLITS)}, got {split!r}")

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from worldloom.geometry.equirect import directions, solid_angles
 from worldloom.geometry.panorama import Panorama
-from worldloom.recon.data.panoramas import FLOOR, OBJECT, LearnedPanorama
 from worldloom.recon.panorama_network import PLACES
 from worldloom.recon.training.examples import place_of
+from worldloom.synth.panoramas.panorama_files import FLOOR, OBJECT, LearnedPanorama
 
 FARTHEST = 150.0  # camera heights; what is farther is not asked
 STANDS = 0.85  # of the way to level ground: what is nearer stands on it

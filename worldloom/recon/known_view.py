@@ -9,9 +9,9 @@ from torch import Tensor
 from worldloom.geometry.equirect import sample_panorama
 from worldloom.geometry.gaussians import Gaussians
 from worldloom.geometry.panorama import Panorama
+from worldloom.geometry.push_pull import filled_from_around
 from worldloom.geometry.rigid import apply, invert
 from worldloom.recon.panorama_splats import SKY_FACTOR
-from worldloom.recon.push_pull import filled_from_around
 from worldloom.render.panorama import render_panorama
 from worldloom.render.render import facing_axes
 

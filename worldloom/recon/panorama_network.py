@@ -1,6 +1,5 @@
 """The network from a panorama to distance, floor, sky and kind of place: convolutions outside, attention inside."""
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,13 +9,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worldloom.ops import Block, BlockConfig, rotary_angles
+from worldloom.ops import Block, BlockConfig
+from worldloom.ops.sphere_layers import (
+    NUM_LATITUDE,
+    SphereResidual,
+    group_norm,
+    latitude_planes,
+    sphere_angles,
+    twice_as_dense,
+)
 
 PLACES = ("indoors", "covered", "open")  # no sky is seen but through windows; sky, but not overhead; sky overhead
 PATCH = 4  # pixels of the input to a side, for each place of the finest layer
 STRIDE = 32  # input pixels to a side, for each token
 _FINE = 2  # pixels to a side, for each place of the layer that draws outlines, on the way out alone
-_NUM_LATITUDE = 4
 _HEAD = 64  # channels of a head of attention
 _CHANNELS = 3  # of the answer: log distance, floor, sky
 _MEAN_LOG_DISTANCE = 1.0  # about that of synthetic scenes; a start, no constraint
@@ -64,22 +70,22 @@ class PanoramaNetwork(nn.Module):
         super().__init__()
         self.config = config
         widths = (*config.widths, config.width)
-        self.stem = nn.Conv2d(3 * PATCH**2 + _NUM_LATITUDE, widths[0], 1)
+        self.stem = nn.Conv2d(3 * PATCH**2 + NUM_LATITUDE, widths[0], 1)
         self.ways_in = nn.ModuleList(
             [
-                nn.Sequential(*[_Residual(width) for _ in range(n)])
+                nn.Sequential(*[SphereResidual(width) for _ in range(n)])
                 for width, n in zip(config.widths, config.blocks, strict=True)
             ]
         )
         self.downs = nn.ModuleList([nn.Conv2d(fine, coarse, 2, 2) for fine, coarse in pairwise(widths)])
-        self.latitude = nn.Linear(_NUM_LATITUDE, config.width)
+        self.latitude = nn.Linear(NUM_LATITUDE, config.width)
         self.layers = nn.ModuleList([Block(BlockConfig(config.width, _HEAD)) for _ in range(config.layers)])
         self.place = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, len(PLACES)))
         self.ups = nn.ModuleList([nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(widths)])
-        self.ways_out = nn.ModuleList([_Residual(width) for width in config.widths])
+        self.ways_out = nn.ModuleList([SphereResidual(width) for width in config.widths])
         self.fine_stem = nn.Conv2d(3 * _FINE**2, config.fine, 1)
         self.fine_up = nn.Conv2d(widths[0], config.fine * (PATCH // _FINE) ** 2, 1)
-        self.fine = _Residual(config.fine)
+        self.fine = SphereResidual(config.fine)
         self.answers = nn.ModuleList([_Answer(widths[0], PATCH), _Answer(config.fine, _FINE)])
 
     def forward(self, rgb: Float[Tensor, "b 3 h w"]) -> PanoramaAnswer:
@@ -91,20 +97,20 @@ class PanoramaNetwork(nn.Module):
         if height % STRIDE or rgb.shape[-1] != 2 * height:
             raise ValueError(f"rows must be a multiple of {STRIDE}, columns twice them, got {tuple(rgb.shape[-2:])}")
         patches = F.pixel_unshuffle(4 * (rgb - 0.5), PATCH)
-        x = self.stem(torch.cat([patches, _rows(patches)], 1).contiguous(memory_format=torch.channels_last))
+        x = self.stem(torch.cat([patches, latitude_planes(patches)], 1).contiguous(memory_format=torch.channels_last))
         kept = []
         for way_in, down in zip(self.ways_in, self.downs, strict=True):
             kept.append(way_in(x))
             x = down(kept[-1])
         rows = x.shape[-2]
         tokens = rearrange(x, "b d h w -> b (h w) d")
-        tokens = tokens + self.latitude(rearrange(_rows(x[:1]), "b f h w -> b (h w) f"))
+        tokens = tokens + self.latitude(rearrange(latitude_planes(x[:1]), "b f h w -> b (h w) f"))
         angles = sphere_angles(rows).to(rgb.device)
         for layer in self.layers:
             tokens = layer(tokens, angles=angles)
         x = rearrange(tokens, "b (h w) d -> b d h w", h=rows)
         for k in reversed(range(len(kept))):
-            x = self.ways_out[k](kept[k] + _twice_as_dense(self.ups[k](x)))
+            x = self.ways_out[k](kept[k] + twice_as_dense(self.ups[k](x)))
         outlines = self.fine_stem(F.pixel_unshuffle(4 * (rgb - 0.5), _FINE))
         fine = self.fine(outlines + F.pixel_shuffle(self.fine_up(x), PATCH // _FINE))
         answer = self.answers[0](x) + self.answers[1](fine)
@@ -113,70 +119,15 @@ class PanoramaNetwork(nn.Module):
         return PanoramaAnswer(_MEAN_LOG_DISTANCE + log_distance, floor, sky, place)
 
 
-def latitude_features(height: int) -> Float[Tensor, "f h"]:
-    """Sine and cosine of each row's elevation, the log distance of level ground (3 above it), and which side it is."""
-    elevation = math.pi * (0.5 - (torch.arange(height) + 0.5) / height)
-    below = elevation < 0
-    ground = torch.where(below, -(-elevation.sin()).clamp(min=math.exp(-3)).log(), 3.0)
-    return torch.stack([elevation.sin(), elevation.cos(), ground / 3, below.float()])
-
-
-def _rows(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f h w"]:
-    """The latitude features of each row, beside all columns."""
-    return latitude_features(x.shape[-2]).to(x)[None, :, :, None].expand(len(x), -1, -1, x.shape[-1])
-
-
-def sphere_angles(down: int) -> Float[Tensor, "l pairs"]:
-    """Rotary angles of down x 2 down places on the sphere, for heads of 64 channels; once around changes nothing.
-
-    Half of the pairs turn by whole multiples of the azimuth, half by the row.
-    """
-    azimuth = 2 * math.pi * torch.arange(2 * down) / (2 * down)
-    around = azimuth[:, None] * torch.arange(1, 17)
-    rows = rotary_angles(torch.arange(down, dtype=torch.float32)[:, None] * (16 / down), 32, base=32.0)
-    return torch.cat([around.expand(down, 2 * down, 16), rows[:, None].expand(down, 2 * down, 16)], -1).flatten(0, 1)
-
-
-class _Convolution(nn.Conv2d):
-    """3 x 3; columns wrap around, and rows beyond a pole are zero."""
-
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__(channels, out, 3, padding=(1, 0))
-
-    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-        return super().forward(torch.cat([input[..., -1:], input, input[..., :1]], -1))
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = _norm(width)
-        self.first, self.second = _Convolution(width, width), _Convolution(width, width)
-        self.gain = nn.Parameter(torch.full((width, 1, 1), 0.1))
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return x + self.gain * self.second(F.silu(self.first(F.silu(self.norm(x)))))
-
-
-def _twice_as_dense(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-    """Bilinear, for tiles of 32 pixels show when repeated; columns wrap around."""
-    x = torch.cat([x[..., -1:], x, x[..., :1]], -1)
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[..., 2:-2]
-
-
 class _Answer(nn.Module):
     """From features to all channels of the answer, at their pixels; zero at first."""
 
     def __init__(self, width: int, stride: int) -> None:
         super().__init__()
-        self.stride, self.norm = stride, _norm(width)
+        self.stride, self.norm = stride, group_norm(width)
         self.last = nn.Conv2d(width, _CHANNELS * stride**2, 1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         return F.pixel_shuffle(self.last(F.silu(self.norm(x))).float(), self.stride)
-
-
-def _norm(width: int) -> nn.GroupNorm:
-    return nn.GroupNorm(width // 8, width)

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from worldloom.geometry.equirect import direction_from_pixel, sample_panorama
 from worldloom.geometry.gaussians import Gaussians, sh_from_rgb
 from worldloom.geometry.panorama import Panorama
+from worldloom.geometry.push_pull import filled_from_around
 from worldloom.geometry.rigid import quat_from_rotmat
 from worldloom.geometry.transform_gaussians import transform_gaussians
-from worldloom.recon.push_pull import filled_from_around
 
 MIN_ROWS = 512  # smaller panoramas are sampled more finely, at most twice: 512 rows make 334k splats
 SPREAD = 0.68  # standard deviation of a splat in patches: less leaves a grid of gaps in magnified views, more blurs

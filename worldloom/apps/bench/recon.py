@@ -16,7 +16,6 @@ from worldloom.errors import InputError
 from worldloom.geometry import Camera, Gaussians, apply, intrinsics, look_at
 from worldloom.geometry.equirect import rays
 from worldloom.recon import Photos, RefineConfig, SweepConfig, plane_sweep, refine, splats_from_depth, undistorted
-from worldloom.recon.data.splits import WORLD_SPLITS, kind_of_world
 from worldloom.recon.depth_prior import join_prior
 from worldloom.recon.depth_splats import splats_from_points, with_shell
 from worldloom.recon.photo_files import load_photos
@@ -24,6 +23,7 @@ from worldloom.recon.photo_scores import held_out, scores
 from worldloom.render import render
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.metering import metered_exposure
+from worldloom.synth.panoramas.world_splits import WORLD_SPLITS, kind_of_world
 from worldloom.synth.scene_files import make_world
 from worldloom.synth.truth import Truth, render_truth
 

@@ -1,4 +1,4 @@
-"""The tab in which a panorama becomes a scene to walk in."""
+"""The tab in which a panorama, a photo or a text becomes a scene to walk in."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,17 @@ from worldloom.apps.page.visitors import Piece
 from worldloom.apps.page.walk_pane import WalkPane
 from worldloom.apps.page.work import EXPORTED, QUALITIES, export_work, scene_work
 from worldloom.apps.scene import PICTURES
+from worldloom.apps.scene_input import SceneInput
 from worldloom.errors import InputError
 from worldloom.recon.scene_distance import EMBEDDED, FLOOR
+from worldloom.scenegen.words import PROMPT_LIMIT
 from worldloom.synth.samples import sample_panorama_path
 
 STAGES = ("distance", "path", "splats", "files", "preview", "check")
+MADE_UP_STAGES = ("panorama", *STAGES)
 _EMPTY = "Make a scene, and walk in it here. Without a picture of yours, it is the sample room."
 _DISTANCES = [
+    ("as usual: assumed for a panorama, learned for what is made up", None),
     ("assumed: level ground, a sphere, a rule for the sky", FLOOR),
     ("learned from procedural worlds", EMBEDDED),
 ]
@@ -35,16 +39,23 @@ class SceneTab:
         with gr.Row():
             with gr.Column(scale=1, min_width=290):
                 panorama = gr.File(
-                    label="Panorama, 2:1 (empty: the sample room)", file_types=list(PICTURES), elem_id="panorama"
+                    label="Panorama, 2:1, or a photo (empty: the sample room)",
+                    file_types=list(PICTURES),
+                    elem_id="panorama",
                 )
+                text = gr.Textbox(
+                    label="Or a text", placeholder="a bedroom with blue walls and a red rug", elem_id="scene-text",
+                    info="A place to make; with a photo, what is around it", max_length=PROMPT_LIMIT,
+                )  # fmt: skip
+                fov = gr.Number(None, label="Degrees across the photo (empty: a panorama)", elem_id="photo-fov")
                 quality = gr.Radio(
                     list(QUALITIES), value="Full", label="Quality", elem_id="quality",
                     info="Draft: a quarter of the splats and fewer paths, in a third of the time",
                 )  # fmt: skip
                 with gr.Accordion("More", open=False):
-                    depth = gr.Radio(_DISTANCES, value=FLOOR, label="Distance")
+                    depth = gr.Radio(_DISTANCES, value=None, label="Distance")
                     height = gr.Number(None, label="Camera height, m (empty: 1.6 is assumed)", elem_id="camera-height")
-                self.controls = JobControls(services, "scene", "Make the scene", lambda job: STAGES)
+                self.controls = JobControls(services, "scene", "Make the scene", _stages)
             with gr.Column(scale=3):
                 self._pane = WalkPane(services, on_server, "view", _EMPTY)
                 about = gr.HTML("", elem_id="scene-files")
@@ -53,20 +64,36 @@ class SceneTab:
                     export = JobControls(services, "export", "Export", lambda job: job.request["formats"])
         self.controls.connect(
             self._submit,
-            [panorama, quality, depth, height],
+            [panorama, text, fov, quality, depth, height],
             self._shown,
             self._pane.inputs,
             [*self._pane.outputs, about, exports, self._piece],
         )
         export.connect(self._submit_export, [self._piece, formats], _exported, [], [])
 
-    def _submit(self, visitor: str, panorama: str | None, quality: str, depth: str, height: float | None) -> Job:
-        source = Path(panorama) if panorama else sample_panorama_path()
-        if quality not in QUALITIES or depth not in (FLOOR, EMBEDDED):
+    def _submit(
+        self,
+        visitor: str,
+        panorama: str | None,
+        text: str,
+        fov: float | None,
+        quality: str,
+        depth: str | None,
+        height: float | None,
+    ) -> Job:
+        text = text.strip()
+        file = Path(panorama) if panorama else None if text else sample_panorama_path()
+        if quality not in QUALITIES or depth not in (None, FLOOR, EMBEDDED):
             raise InputError(f"expected a quality of {', '.join(QUALITIES)} and a distance that is offered")
-        with self._services.visitors.making(visitor, "scene", source.stem) as piece:
-            kept = self._services.visitors.keep_upload(piece, source)
-            asked = {"panorama": str(kept), "quality": quality, "depth_model": depth, "camera_height": height or None}
+        source = SceneInput(file, fov, text=text or None)
+        source.check()  # while whoever asks is still looking
+        with self._services.visitors.making(visitor, "scene", text[:60] if file is None else file.stem) as piece:
+            kept = None if file is None else str(self._services.visitors.keep_upload(piece, file))
+            world = source.is_world  # which knows its distances and its scale
+            asked = {
+                "picture": kept, "fov": fov, "text": text or None, "quality": quality,
+                "depth_model": None if world else depth, "camera_height": None if world else height or None,
+            }  # fmt: skip
             return self._services.jobs.submit(visitor, piece.folder, scene_work, asked)
 
     def _shown(self, piece: Piece, walk: str | None, on_server: bool) -> tuple:
@@ -84,6 +111,11 @@ class SceneTab:
         with self._services.visitors.making(visitor, "export", piece.title) as mine:
             asked = {"world": str(piece.result), "formats": list(formats)}
             return self._services.jobs.submit(visitor, mine.folder, export_work, asked)
+
+
+def _stages(job: Job) -> tuple[str, ...]:
+    """A panorama is there already."""
+    return STAGES if job.request["text"] is None and job.request["fov"] is None else MADE_UP_STAGES
 
 
 def _exported(piece: Piece) -> tuple[str]:

@@ -13,6 +13,7 @@ from worldloom.apps.page.compare import write_comparison
 from worldloom.apps.page.visitors import RESULT
 from worldloom.apps.recon import ReconOptions, make_recon
 from worldloom.apps.scene import make_scene
+from worldloom.apps.scene_input import SceneInput
 from worldloom.errors import InputError
 from worldloom.geometry import EgoPath
 from worldloom.geometry.drawn_path import path_through
@@ -40,15 +41,17 @@ QUALITIES = {
 
 
 def scene_work(folder: Path, request: Mapping[str, Any]) -> None:
-    """panorama (path), quality, camera_height (metres or None), depth_model -> a scene."""
+    """picture (path), fov, text, quality, camera_height (metres), depth_model, each or None -> a scene."""
     quality = QUALITIES[request["quality"]]
+    picture = request["picture"]
+    source = SceneInput(None if picture is None else Path(picture), request["fov"], text=request["text"])
     make_scene(
-        Path(request["panorama"]),
+        source,
         folder / RESULT,
         camera_height=request["camera_height"],
         depth_model=request["depth_model"],
         families=quality.families,
-        rows=quality.rows,
+        rows=quality.rows if source.is_panorama else None,
     )
 
 

@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from worldloom.errors import InputError
-from worldloom.geometry.io.npz import npz_keys
-from worldloom.recon.data.panoramas import SKY, LearnedPanorama, load_panoramas
-from worldloom.recon.data.photograph import photograph
 from worldloom.recon.panorama_network import PLACES
+from worldloom.recon.training.photograph import photograph
+from worldloom.synth.panoramas.panorama_files import SKY, LearnedPanorama, load_panoramas
 
 WINDOW = 25.0  # camera heights: what a sky behind a window counts as, far and not sky
 _FARTHEST = 150.0  # no picture tells more
@@ -31,19 +30,6 @@ class Examples:
     place: Int[Tensor, " b"]  # numbers in PLACES
 
 
-def files_of(folder: Path) -> list[tuple[Path, int]]:
-    """All panoramas of a folder of `worldloom synth panoramas`: files and numbers in them, in order.
-
-    Raises:
-        InputError: there are none, or a file is damaged.
-    """
-    files = sorted(folder.glob("*-*.npz")) if folder.is_dir() else []
-    found = [(file, i) for file in files for i in range(sum(name.startswith("rgb") for name in npz_keys(file)))]
-    if not found:
-        raise InputError(f"{folder}: expected a folder of panoramas (worldloom synth panoramas), got none")
-    return found
-
-
 def draw_examples(files: Sequence[tuple[Path, int]], num: int, rows: int, dice: Random) -> Examples:
     """So many random panoramas, turned, mirrored and photographed at random."""
     batch = []
@@ -51,10 +37,9 @@ def draw_examples(files: Sequence[tuple[Path, int]], num: int, rows: int, dice: 
         file, i = dice.choice(files)
         one = load_panoramas(file, i)[0]
         turn, mirror = dice.randrange(2 * one.part.shape[0]), dice.random() < 0.5
-        rgb, distance, part = ((x.flip(-1) if mirror else x).roll(turn, -1) for x in (one.rgb, one.distance, one.part))
-        changed = LearnedPanorama(rgb, distance, part, one.camera_height, one.kind)
-        asked = truth_at(changed, rows, (dice.random(), dice.random()))
-        batch.append((photograph(_shrunk(rgb, rows), dice), *asked))
+        one = one.turned(turn, mirror)
+        asked = truth_at(one, rows, (dice.random(), dice.random()))
+        batch.append((photograph(_shrunk(one.rgb, rows), dice), *asked))
     return Examples(*map(torch.stack, zip(*batch, strict=True)))
 
 

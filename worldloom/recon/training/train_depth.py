@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldloom.ops.training import Schedule, train
-from worldloom.recon.data.panoramas import FLOOR, OBJECT, SKY, load_panoramas
 from worldloom.recon.depth_metrics import DepthScore, score_depth
 from worldloom.recon.panorama_depth import PanoramaDepth
 from worldloom.recon.panorama_network import PLACES, PanoramaAnswer, PanoramaDepthConfig, PanoramaNetwork
 from worldloom.recon.training.examples import Examples, draw_examples
+from worldloom.synth.panoramas.panorama_files import FLOOR, OBJECT, SKY, load_panoramas
 
 _INDOORS = PLACES.index("indoors")
 _MUCH_TOO_FAR = 1.0  # log distance: beyond, relative errors would drown all others
@@ -48,7 +48,7 @@ def train_depth(
     """Train on panoramas; see `ops.training.train` for stopping and going on.
 
     Args:
-        files, checked: of `files_of`, to learn from and to validate with.
+        files, checked: of `panoramas_of`, to learn from and to validate with.
         start: weights to begin a new run with, of a network of any `height`.
     """
     with torch.random.fork_rng():

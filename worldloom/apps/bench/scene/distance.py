@@ -11,8 +11,6 @@ import torch
 from worldloom.apps.bench.result import Row
 from worldloom.geometry import Panorama
 from worldloom.geometry.equirect import directions, rays
-from worldloom.recon.data.panoramas import LearnedPanorama, load_panoramas, panorama_file, write_world_panoramas
-from worldloom.recon.data.splits import WORLD_SPLITS, kind_of_world
 from worldloom.recon.depth_metrics import DepthScore, score_depth
 from worldloom.recon.merge_views import Kind, Reference, merge_views, ring_views
 from worldloom.recon.panorama_depth import FARTHEST, PanoramaDepth, floor_plane
@@ -20,6 +18,13 @@ from worldloom.recon.panorama_distance import assume_distance
 from worldloom.recon.scene_distance import EMBEDDED
 from worldloom.recon.training.examples import place_of
 from worldloom.synth.cast import Caster
+from worldloom.synth.panoramas.panorama_files import (
+    LearnedPanorama,
+    load_panoramas,
+    panorama_file,
+    write_world_panoramas,
+)
+from worldloom.synth.panoramas.world_splits import WORLD_SPLITS, kind_of_world
 from worldloom.synth.scene_files import make_world
 from worldloom.synth.views import PanoramaView, pixel_centres, rays_through
 

@@ -13,12 +13,12 @@ from worldloom.errors import MissingExtra
 from worldloom.geometry import Panorama
 from worldloom.geometry.equirect import directions, sample_panorama, solid_angles
 from worldloom.geometry.rigid import apply, invert
-from worldloom.recon.data.panoramas import world_panoramas
-from worldloom.recon.data.splits import WORLD_SPLITS
 from worldloom.recon.known_view import known_view
 from worldloom.recon.panorama_splats import splats_from_panorama
 from worldloom.recon.perceptual_distance import PerceptualDistance
 from worldloom.recon.scene_distance import EMBEDDED, distance_of_panorama
+from worldloom.synth.panoramas.panorama_files import world_panoramas
+from worldloom.synth.panoramas.world_splits import WORLD_SPLITS
 
 _BESIDE = 3  # places beside each panorama, 0.5 to 2 m away
 _HEIGHT = 256

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from worldloom.apps.bench.result import Row
-from worldloom.apps.scene import PICTURES, load_panorama, shrunk
+from worldloom.apps.scene import PICTURES
+from worldloom.apps.scene_input import load_panorama, shrunk
 from worldloom.errors import InputError
 from worldloom.recon.centre_view import centre_psnr, match_centre_colours
 from worldloom.recon.panorama_splats import splats_from_panorama

@@ -2,7 +2,7 @@
 
 import torch
 
-from worldloom.recon.push_pull import filled_from_around
+from worldloom.geometry.push_pull import filled_from_around
 
 
 def test_what_is_known_stays_and_holes_are_between() -> None:
@@ -26,6 +26,13 @@ def test_a_hole_at_the_seam_is_filled_from_both_sides() -> None:
     at_the_seam = filled_from_around(rgb, known)
     inside = filled_from_around(rgb.roll(16, 2), known.roll(16, 1)).roll(-16, 2)
     torch.testing.assert_close(at_the_seam, inside, atol=1e-5, rtol=0)
+
+
+def test_a_small_patch_reaches_everywhere() -> None:
+    known = torch.zeros(16, 32, dtype=torch.bool)
+    known[7:9, 15:17] = True
+    full = filled_from_around(torch.full((3, 16, 32), 0.6), known)
+    torch.testing.assert_close(full, torch.full((3, 16, 32), 0.6))
 
 
 def test_of_nothing_nothing_is_made() -> None:

@@ -1,9 +1,7 @@
-"""Files to learn from: what is written comes back, labels say what they should, seeds are not shared."""
+"""Files of panoramas: what is written comes back, labels say what they should, seeds are not shared."""
 
-import math
 import random
 from collections import Counter
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -13,21 +11,20 @@ import torch
 from worldloom.errors import InputError
 from worldloom.geometry.equirect import directions
 from worldloom.geometry.io.npz import save_npz
-from worldloom.recon.data.panoramas import (
+from worldloom.synth.panoramas.panorama_files import (
     ENVELOPE,
     FARTHEST,
     FLOOR,
     OBJECT,
     SKY,
     load_panoramas,
+    panoramas_of,
     parts_of,
     world_panoramas,
     write_panoramas,
 )
-from worldloom.recon.data.photograph import blurred, photograph
-from worldloom.recon.data.recolour import recoloured
-from worldloom.recon.data.splits import WORLD_SPLITS, kind_of_world, split_of_world
-from worldloom.recon.training.examples import WINDOW, draw_examples, files_of, place_of, truth_at
+from worldloom.synth.panoramas.recolour import recoloured
+from worldloom.synth.panoramas.world_splits import WORLD_SPLITS, kind_of_world, split_of_world
 from worldloom.synth.shapes import box
 from worldloom.synth.skies.sky import Sky
 from worldloom.synth.truth import Truth
@@ -46,7 +43,7 @@ def test_no_seed_is_in_two_splits():
 
 
 def test_what_is_written_comes_back(panorama_folder):
-    ((file, _), _) = files_of(panorama_folder)
+    ((file, _), _) = panoramas_of(panorama_folder)
     seed = int(file.stem.split("-")[1])
     made = list(world_panoramas(seed, 2, 64))
     for (truth, view, eye), got in zip(made, load_panoramas(file), strict=True):
@@ -101,7 +98,7 @@ def test_the_floor_is_the_level_plane_under_a_camera_however_it_is_held(tilt):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_nothing_is_made_twice(panorama_folder, tmp_path):
-    ((file, _), _) = files_of(panorama_folder)
+    ((file, _), _) = panoramas_of(panorama_folder)
     seed = int(file.stem.split("-")[1])
     (tmp_path / file.name).write_bytes(b"there already")
     assert list(write_panoramas([seed], tmp_path)) == []
@@ -139,7 +136,7 @@ def no_pose(file):
 
 @pytest.mark.parametrize("fault", [damaged, not_ours, other_sizes, unknown_part, no_pose])
 def test_files_that_are_not_right(panorama_folder, tmp_path, fault):
-    ((file, _), _) = files_of(panorama_folder)
+    ((file, _), _) = panoramas_of(panorama_folder)
     copy = tmp_path / file.name
     copy.write_bytes(file.read_bytes())
     fault(copy)
@@ -149,67 +146,7 @@ def test_files_that_are_not_right(panorama_folder, tmp_path, fault):
 
 def test_an_empty_folder(tmp_path):
     with pytest.raises(InputError, match="worldloom synth panoramas"):
-        files_of(tmp_path)
-
-
-def test_truth_is_taken_from_one_pixel_and_sky_is_far(panorama_folder):
-    one = load_panoramas(files_of(panorama_folder)[0][0], 0)[0]
-    log, part, place = truth_at(one, 16, (0.99, 0.0))
-    assert torch.equal(part, one.part[3::4, ::4])
-    sky = part == SKY
-    assert sky.any()
-    torch.testing.assert_close(log[sky], torch.full_like(log[sky], math.log(WINDOW)))
-    assert place == place_of(one) == 2
-    roofed = one.part.clone()
-    roofed[:20] = ENVELOPE
-    assert place_of(replace(one, part=roofed)) == 1
-    assert place_of(replace(one, kind="room")) == 0
-    with pytest.raises(InputError, match="multiple of 24"):
-        truth_at(one, 24)
-
-
-def test_examples_turn_and_mirror_with_their_truth(panorama_folder):
-    files = files_of(panorama_folder)
-    same = [draw_examples(files, 3, 64, random.Random(5)) for _ in range(2)]
-    assert torch.equal(same[0].rgb, same[1].rgb)
-    batch = same[0]
-    assert batch.rgb.shape == (3, 3, 64, 128)
-    assert batch.log_distance.shape == batch.part.shape == (3, 64, 128)
-
-
-def test_labels_stay_on_what_they_name(tmp_path):
-    bright = np.arange(128) < 40  # on one side of the middle alone
-    rgb = np.broadcast_to(np.where(bright, 220, 40).astype(np.uint8), (3, 64, 128))
-    log = np.broadcast_to(np.where(bright, 20_000, 40_000).astype(np.uint16), (64, 128))
-    part = np.broadcast_to(np.where(bright, OBJECT, ENVELOPE).astype(np.uint8), (64, 128))
-    arrays = {"rgb0": rgb.copy(), "log_distance0": log.copy(), "part0": part.copy()}
-    save_npz(tmp_path / "room-1.npz", arrays | PLACE)
-    batch = draw_examples(files_of(tmp_path), 6, 64, random.Random(5))
-    for picture, distance, parts in zip(batch.rgb, batch.log_distance, batch.part, strict=True):
-        named = parts == OBJECT
-        assert picture.mean(0)[:50][named[:50]].quantile(0.05) > picture.mean(0)[:50][~named[:50]].quantile(0.95)
-        assert distance[named].max() < distance[~named].min()
-
-
-def test_a_photograph_moves_nothing():
-    rgb = torch.zeros(3, 64, 128, dtype=torch.uint8)
-    rgb[:, :32] = 220
-    rgb[:, 32:] = 40
-    for seed in range(12):
-        picture = photograph(rgb, random.Random(seed))
-        assert picture.shape == rgb.shape
-        assert 0 <= picture.min() <= picture.max() <= 1
-        assert picture[:, 5:28].mean() > picture[:, 36:50].mean() + 0.05
-    assert not torch.equal(photograph(rgb, random.Random(0)), photograph(rgb, random.Random(1)))
-
-
-def test_blur_wraps_and_keeps_the_mean():
-    picture = torch.zeros(3, 16, 32)
-    picture[:, 8, 0] = 1.0
-    smooth = blurred(picture, 1.0)
-    torch.testing.assert_close(smooth.sum(), picture.sum())
-    torch.testing.assert_close(smooth[:, 8, 1], smooth[:, 8, -1])
-    assert smooth[0, 8, -1] > 0.05
+        panoramas_of(tmp_path)
 
 
 def test_other_colours_keep_lamps_and_shapes():

@@ -17,7 +17,7 @@ def filled_from_around(rgb: Float[Tensor, "c h w"], known: Bool[Tensor, "h w"]) 
     )  # half a turn more on each side, so that the seam does not show
     weight = known[None, None][..., around].float()
     levels = [(rgb[None][..., around] * weight, weight)]
-    while min(levels[-1][1].shape[-2:]) > 1 and not (levels[-1][1] > 0).all():
+    while max(levels[-1][1].shape[-2:]) > 1 and not (levels[-1][1] > 0).all():
         total, weight = levels[-1]
         levels.append((F.avg_pool2d(total, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)))
     colour = levels[-1][0] / levels[-1][1].clamp(min=1e-8)

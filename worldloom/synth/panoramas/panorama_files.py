@@ -15,12 +15,12 @@ from worldloom.errors import InputError, require
 from worldloom.geometry import directions
 from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.npz import load_npz, npz_keys, save_npz
-from worldloom.recon.data.recolour import recoloured
-from worldloom.recon.data.splits import kind_of_world
 from worldloom.synth.cast import Caster
 from worldloom.synth.collection import open_collection
 from worldloom.synth.generate import Job, generate
 from worldloom.synth.light.metering import metered_exposure
+from worldloom.synth.panoramas.recolour import recoloured
+from worldloom.synth.panoramas.world_splits import kind_of_world
 from worldloom.synth.scene_files import make_world, world_name
 from worldloom.synth.truth import Truth, render_truth
 from worldloom.synth.views import PanoramaView
@@ -55,6 +55,7 @@ class LearnedPanorama:
     rgb: UInt8[Tensor, "3 h w"]
     distance: Float[Tensor, "h w"]  # camera heights along the ray; FARTHEST where sky
     part: UInt8[Tensor, "h w"]  # ENVELOPE, FLOOR, OBJECT or SKY
+    semantic: UInt8[Tensor, "h w"]  # numbers in SEMANTICS
     camera_height: float  # metres
     kind: str  # of its world
     world_from_pano: Float[Tensor, "4 4"] | None = None  # float64, metres; of what a file holds
@@ -62,6 +63,13 @@ class LearnedPanorama:
     @property
     def sky(self) -> Bool[Tensor, "h w"]:
         return self.part == SKY
+
+    def turned(self, columns: int, mirror: bool = False) -> "LearnedPanorama":
+        """Seen by a camera that is turned by so many columns, and in a mirror if asked for; without its pose."""
+        rgb, distance, part, semantic = (
+            (x.flip(-1) if mirror else x).roll(columns, -1) for x in (self.rgb, self.distance, self.part, self.semantic)
+        )
+        return LearnedPanorama(rgb, distance, part, semantic, self.camera_height, self.kind)
 
 
 def panorama_file(seed: int) -> str:
@@ -105,7 +113,7 @@ def write_panoramas(
 def write_world_panoramas(
     folder: Path, tell: Callable[[float, str], None], seed: int, num_panoramas: int, height: int, beside: int = 0
 ) -> None:
-    """The file of one world: rgb, log_distance and part of each panorama under numbered names, camera heights, poses.
+    """The file of one world: rgb, log_distance, part, semantic of each panorama, numbered; camera heights and poses.
 
     log_distance is uint16: distance = NEAREST * (FARTHEST / NEAREST) ** (code / 65535) camera heights.
     """
@@ -113,11 +121,12 @@ def write_world_panoramas(
     heights, poses = [], []
     for i, (truth, view, eye) in enumerate(world_panoramas(seed, num_panoramas, height, beside)):
         tell(i / (num_panoramas * (1 + beside)), f"panorama {i + 1}")
-        log = (truth.distance / eye).clamp(NEAREST, FARTHEST).log()
-        code = ((log - _LOW) / _STEP).round().clamp(0, 65535)
-        arrays[f"rgb{i}"] = (255 * truth.rgb).round().byte().numpy()
-        arrays[f"log_distance{i}"] = torch.where(truth.sky, 65535, code).numpy().astype(np.uint16)
-        arrays[f"part{i}"] = parts_of(truth, view, eye).numpy()
+        one = learned_panorama(truth, view, eye, kind_of_world(seed))
+        code = ((one.distance.log() - _LOW) / _STEP).round().clamp(0, 65535)
+        arrays[f"rgb{i}"] = one.rgb.numpy()
+        arrays[f"log_distance{i}"] = torch.where(one.sky, 65535, code).numpy().astype(np.uint16)
+        arrays[f"part{i}"] = one.part.numpy()
+        arrays[f"semantic{i}"] = one.semantic.numpy()
         heights.append(eye)
         poses.append(view.world_from_pano.double().numpy())
     arrays["camera_height"] = np.array(heights, np.float32)
@@ -168,6 +177,26 @@ def parts_of(truth: Truth, view: PanoramaView, eye_height: float) -> UInt8[Tenso
     return torch.where(truth.sky, SKY, part).byte()
 
 
+def panoramas_of(folder: Path) -> list[tuple[Path, int]]:
+    """All panoramas of a folder of `worldloom synth panoramas`: files and numbers in them, in order.
+
+    Raises:
+        InputError: there are none, or a file is damaged.
+    """
+    files = sorted(folder.glob("*-*.npz")) if folder.is_dir() else []
+    found = [(file, i) for file in files for i in range(sum(name.startswith("rgb") for name in npz_keys(file)))]
+    if not found:
+        raise InputError(f"{folder}: expected a folder of panoramas (worldloom synth panoramas), got none")
+    return found
+
+
+def learned_panorama(truth: Truth, view: PanoramaView, eye_height: float, kind: str) -> LearnedPanorama:
+    """A panorama with truth in the form that networks learn from."""
+    distance = torch.where(truth.sky, FARTHEST, (truth.distance / eye_height).clamp(NEAREST, FARTHEST))
+    rgb, part = (255 * truth.rgb).round().byte(), parts_of(truth, view, eye_height)
+    return LearnedPanorama(rgb, distance, part, truth.semantic.byte(), eye_height, kind, view.world_from_pano.double())
+
+
 def load_panoramas(path: str | Path, only: int | None = None) -> list[LearnedPanorama]:
     """The panoramas of a file of `write_panoramas`, or one of them.
 
@@ -183,6 +212,7 @@ def load_panoramas(path: str | Path, only: int | None = None) -> list[LearnedPan
     layout = {"camera_height": "float32 n", "world_from_pano": "float64 n 4 4"}
     for i in wanted:
         layout |= {f"rgb{i}": "uint8 3 h w", f"log_distance{i}": "uint16 h w", f"part{i}": "uint8 h w"}
+        layout |= {f"semantic{i}": "uint8 h w"}
     arrays = load_npz(path, layout, max_bytes=1 << 30)
     poses = torch.from_numpy(arrays["world_from_pano"])
     if not len(arrays["camera_height"]) == len(poses) == num or not bool(poses.isfinite().all()):
@@ -193,10 +223,19 @@ def load_panoramas(path: str | Path, only: int | None = None) -> list[LearnedPan
         part = torch.from_numpy(arrays[f"part{i}"])
         if int(part.max()) > SKY:
             raise InputError(f"{path}: expected parts from 0 to {SKY}, got {int(part.max())}")
+        semantic = torch.from_numpy(arrays[f"semantic{i}"])
+        if int(semantic.max()) >= len(SEMANTICS):
+            raise InputError(f"{path}: expected semantics from 0 to {len(SEMANTICS) - 1}, got {int(semantic.max())}")
         log = torch.from_numpy(arrays[f"log_distance{i}"].astype(np.float32)) * _STEP + _LOW
         found.append(
             LearnedPanorama(
-                torch.from_numpy(arrays[f"rgb{i}"]), log.exp(), part, float(arrays["camera_height"][i]), kind, poses[i]
+                torch.from_numpy(arrays[f"rgb{i}"]),
+                log.exp(),
+                part,
+                semantic,
+                float(arrays["camera_height"][i]),
+                kind,
+                poses[i],
             )
         )
     return found

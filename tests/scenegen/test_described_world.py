@@ -1,0 +1,64 @@
+"""A text becomes the procedural world that fulfils it best, in the colours it names."""
+
+import pytest
+import torch
+
+from worldloom.geometry.equirect import directions
+from worldloom.scenegen.described_world import find_world, panorama_of_world
+from worldloom.scenegen.words import Words, read_words
+from worldloom.synth.panoramas.recolour import tinted
+from worldloom.synth.scene_files import make_world
+
+
+@pytest.fixture(scope="module")
+def bedroom():
+    words, _ = read_words("a bedroom with blue walls")
+    return find_world(words, seed=3)
+
+
+def test_what_is_asked_for_is_there_in_its_colour(bedroom):
+    assert bedroom.missing == ()
+    shown = dict(bedroom.shows.things)
+    assert bedroom.world.kind == "room"
+    assert "bed" in shown
+    assert shown["wall"] == "blue"
+
+
+def test_its_panorama_has_exact_distance(bedroom):
+    panorama = panorama_of_world(bedroom, 32, samples=1)
+    assert panorama.rgb.shape == (3, 32, 64)
+    down = directions(32)[-1, 0]
+    assert float(panorama.distance[-1, 0] * -down[2]) == pytest.approx(bedroom.eye_height, rel=0.05)
+    assert bool((panorama.distance > 0).all())
+
+
+def test_the_same_seed_finds_the_same_world_and_another_one_another(bedroom):
+    words, _ = read_words("a bedroom with blue walls")
+    assert find_world(words, seed=3).world.seed == bedroom.world.seed
+    assert find_world(Words("room"), seed=4, tries=1).world.seed != bedroom.world.seed
+
+
+def test_what_no_world_has_is_said():
+    found = find_world(Words("field", None, "blue sky", (("bed", None),)), tries=1)
+    assert "bed" in found.missing
+    assert found.shows.light == "blue sky"
+
+
+def test_evenings_are_evenings():
+    assert find_world(Words("field", None, "evening"), tries=2).shows.light == "evening"
+
+
+def test_paint_stays_on_its_things():
+    world = make_world("courtyard", 1)
+    painted = tinted(world, "bush", (0.5, 0.02, 0.02))
+    for before, after in zip(world.things, painted.things, strict=True):
+        if before.semantic != "bush":
+            assert after is before
+            continue
+        for part, other in zip(before.parts, after.parts, strict=True):
+            assert other.vertices is part.vertices
+            assert other.material.colour == (0.5, 0.02, 0.02)
+            if part.material.pattern is not None:
+                assert other.material.pattern is not None
+    assert any(thing.semantic == "bush" for thing in world.things)
+    torch.testing.assert_close(painted.stands, world.stands)

@@ -1,0 +1,1 @@
+"""Panoramas with exact distances to learn from: many cheap worlds, each in one small file."""
