@@ -5,11 +5,12 @@ from pathlib import Path
 from worldloom.apps.bench.result import Row
 from worldloom.apps.bench.scene.distance import distance_rows
 from worldloom.apps.bench.scene.paths import path_rows
+from worldloom.apps.bench.scene.texts import text_rows
 from worldloom.apps.bench.scene.views import view_rows
 from worldloom.apps.bench.scene.whole import real_rows, scene_rows
 
 
 def run(quick: bool, data: Path | None = None) -> list[Row]:
-    """A whole scene, distance of panoramas, camera paths, views off centre; with `data`, real panoramas, too."""
+    """A whole scene, distance of panoramas, camera paths, views off centre, texts; with `data`, real panoramas, too."""
     real = [] if data is None else real_rows(data)
-    return [*scene_rows(quick), *distance_rows(quick), *path_rows(quick), *view_rows(quick), *real]
+    return [*scene_rows(quick), *distance_rows(quick), *path_rows(quick), *view_rows(quick), *text_rows(quick), *real]
