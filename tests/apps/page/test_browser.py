@@ -290,6 +290,28 @@ def test_a_job_that_is_cancelled_leaves_nothing(visitor: Visitor, app: Served) -
     assert app.pieces() == before
 
 
+def test_a_text_becomes_a_world_to_walk_in(visitor: Visitor, app: Served) -> None:
+    page = visitor.open()
+    before = app.pieces()
+    page.locator("#scene-text textarea").fill("qwertz")
+    page.locator("#start-scene").click()
+    page.locator("#scene-status [role=alert]").wait_for()
+    said = page.locator("#scene-status [role=alert]").inner_text()
+    assert "nothing of the text is understood, got 'qwertz'" in said
+    assert app.pieces() == before
+    page.locator("#scene-text textarea").fill("a room with red walls")
+    page.get_by_role("radio", name="Draft").check()
+    page.locator("#start-scene").click()
+    page.locator("#view iframe").wait_for()
+    shown = settled(page)
+    page.screenshot(path=SCREENSHOTS / "text.png")
+    red, _, blue = shown.reshape(-1, shown.shape[-1]).mean(0)[:3]
+    assert red > blue + 10
+    page.get_by_role("tab", name="Worlds").click()
+    page.locator("#worlds article").first.wait_for()
+    assert "a room with red walls" in page.locator("#worlds").inner_text()
+
+
 def test_a_bad_file_is_one_readable_line(visitor: Visitor, app: Served, tmp_path: Path) -> None:
     page = visitor.open()
     before = app.pieces()

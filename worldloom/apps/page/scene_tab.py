@@ -45,9 +45,9 @@ class SceneTab:
                 )
                 text = gr.Textbox(
                     label="Or a text", placeholder="a bedroom with blue walls and a red rug", elem_id="scene-text",
-                    info="A place to make; with a photo, what is around it", max_length=PROMPT_LIMIT,
+                    info="A place to make, if there is no picture", max_length=PROMPT_LIMIT,
                 )  # fmt: skip
-                fov = gr.Number(None, label="Degrees across the photo (empty: a panorama)", elem_id="photo-fov")
+                fov = gr.Number(0, label="Degrees across the photo (0: a panorama)", elem_id="photo-fov")
                 quality = gr.Radio(
                     list(QUALITIES), value="Full", label="Quality", elem_id="quality",
                     info="Draft: a quarter of the splats and fewer paths, in a third of the time",
@@ -81,7 +81,7 @@ class SceneTab:
         depth: str | None,
         height: float | None,
     ) -> Job:
-        text = text.strip()
+        text, fov = text.strip(), fov or None
         file = Path(panorama) if panorama else None if text else sample_panorama_path()
         if quality not in QUALITIES or depth not in (None, FLOOR, EMBEDDED):
             raise InputError(f"expected a quality of {', '.join(QUALITIES)} and a distance that is offered")

@@ -30,13 +30,14 @@ DRAWN = "drawn"  # a path through points that somebody set on the map
 class Quality:
     """How much work a scene is worth."""
 
-    rows: int
+    rows: int  # of a panorama, at most
+    made_up_rows: int  # of one that has to be made first
     families: tuple[str, ...]
 
 
 QUALITIES = {
-    "Draft": Quality(512, ("wander",)),
-    "Full": Quality(1024, tuple(FAMILIES)),
+    "Draft": Quality(512, 384, ("wander",)),
+    "Full": Quality(1024, 768, tuple(FAMILIES)),
 }
 
 
@@ -51,7 +52,7 @@ def scene_work(folder: Path, request: Mapping[str, Any]) -> None:
         camera_height=request["camera_height"],
         depth_model=request["depth_model"],
         families=quality.families,
-        rows=quality.rows if source.is_panorama else None,
+        rows=quality.rows if source.is_panorama else quality.made_up_rows,
     )
 
 

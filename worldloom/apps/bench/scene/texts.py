@@ -36,8 +36,9 @@ def text_rows(quick: bool) -> list[Row]:
 
 def _wishes(words: Words) -> set[object]:
     """What is named, one by one; a colour counts beside its thing."""
-    single = {word for word in (words.size, words.light) if word is not None}
-    return single | {name for name, _ in words.things} | {(n, colour) for n, colour in words.things if colour}
+    wishes: set[object] = {word for word in (words.size, words.light) if word is not None}
+    wishes |= {name for name, _ in words.things}
+    return wishes | {(name, colour) for name, colour in words.things if colour is not None}
 
 
 def _shown(found: DescribedWorld) -> set[object]:
