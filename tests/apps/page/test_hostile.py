@@ -173,7 +173,10 @@ def test_a_giant_picture_is_refused_before_it_is_unpacked(tmp_path: Path) -> Non
     photos.mkdir()
     for name in ("a.png", "b.png"):
         (photos / name).symlink_to(picture)
-    scene = {"panorama": str(picture), "quality": "Draft", "camera_height": None, "depth_model": "floor"}
+    scene = {
+        "picture": str(picture), "fov": None, "text": None,
+        "quality": "Draft", "camera_height": None, "depth_model": "floor",
+    }  # fmt: skip
     for work, asked in ((scene_work, scene), (photos_work, {"photos": str(photos), "minutes": 0.0, "size": 320})):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with pytest.raises(InputError, match="pixels, got 60000x60000") as refusal:
