@@ -23,6 +23,18 @@ CONE = Words(None, None, "blue sky", (("traffic_cone", None),))
         ("living room, bookshelves!", Words("room", things=(("sofa", None), ("shelf", None))), ()),
         ("two dragons, a traffic cone and a blue sky", CONE, ("two", "dragons")),
         ("a street at sunset", Words("street", None, "evening"), ()),
+        ("a street without cars or people, trees", Words("street", things=(("tree", None),)), ("no cars", "no people")),
+        ("a red unicorn and a table", Words(things=(("table", None),)), ("unicorn", "red")),
+        ("a red velvet sofa", Words(things=(("sofa", "red"),)), ("velvet",)),
+        ("a street near a green meadow", Words("street"), ("meadow", "green")),
+        ("a small large room", Words("room", "small"), ("large",)),
+        ("a room with a small red table", Words("room", things=(("table", "red"),)), ("small",)),
+        ("a room with dark red walls", Words("room", things=(("wall", "red"),)), ("dark",)),
+        ("a small dark room, a bed", Words("room", "small", "dim", (("bed", None),)), ()),
+        ("a red sofa, a blue sofa", Words(things=(("sofa", "red"),)), ("blue sofa",)),
+        ("a bedroom with a blue bed", Words("room", things=(("bed", "blue"),)), ()),
+        ("a room in green or blue", Words("room"), ("green", "blue")),
+        ("a room, für Bücher", Words("room"), ("für", "bücher")),
         ("benches and bushes", Words(things=(("chair", None), ("bush", None))), ()),
     ],
 )
@@ -35,6 +47,8 @@ def test_prompts_are_understood_as_far_as_words_go(prompt, words, unknown):
     [
         ("", f"a text of 1 to {PROMPT_LIMIT} characters, got 0"),
         ("   ", "got 0"),
+        ("green red blue", "nothing of the text is understood"),
+        ("no sofa", "nothing of the text is understood"),
         ("x" * (PROMPT_LIMIT + 1), f"got {PROMPT_LIMIT + 1}"),
         ("ein blaues Haus", "nothing of the text is understood, got 'ein blaues Haus'; it may speak of room, street"),
         ("1234 §$%", "nothing of the text is understood"),
@@ -46,8 +60,9 @@ def test_what_cannot_be_understood_is_refused(prompt, message):
 
 
 def test_more_things_than_the_network_takes_are_left_out():
-    words, _ = read_words(" and ".join(name.replace("_", " ") for name in THINGS))
-    assert len(words.things) == MAX_THINGS
+    words, left_out = read_words(" and ".join(name.replace("_", " ") for name in THINGS))
+    assert tuple(name for name, _ in words.things) == THINGS[:MAX_THINGS]
+    assert left_out == tuple(name.replace("_", " ") for name in THINGS[MAX_THINGS:])
 
 
 def test_colours_are_named_as_people_do_in_any_light():

@@ -86,7 +86,9 @@ _ROOMS = {
 _PAINTED = {"room": "wall", "field": "grass", "courtyard": "building", "street": "building"}  # for a place's colour
 _EMPTY = """a an the and or with of in on at to some many few several there is are under by near next its it very old
 new modern view panorama photo scene world place full plain painted parked standing sky"""
-_NOT_SAID = frozenset(_EMPTY.split())
+_DENYING = frozenset({"no", "not", "without"})
+_ARTICLES = frozenset({"a", "an", "the"})
+_NOT_SAID = frozenset(_EMPTY.split()) | _DENYING
 
 
 @dataclass(frozen=True)
@@ -108,45 +110,79 @@ class Words:
 
 
 def read_words(prompt: str) -> tuple[Words, tuple[str, ...]]:
-    """A prompt in English as far as it is understood, and the words of it that are not.
+    """A prompt in English as far as it is understood, and the words of it that are left out.
+
+    Left out is what is not known, what is denied ("no cars"), what was told otherwise before, and colours, sizes and
+    lights of nothing that could have them.
 
     Raises:
         InputError: it is empty, too long, or nothing of it is understood.
     """
-    if not prompt.strip() or len(prompt) > PROMPT_LIMIT:
-        raise InputError(f"expected a text of 1 to {PROMPT_LIMIT} characters, got {len(prompt.strip())}")
-    said = re.findall(r"[a-z]+", prompt.lower())
-    kind = size = light = colour = None
+    prompt = prompt.strip()
+    if not prompt or len(prompt) > PROMPT_LIMIT:
+        raise InputError(f"expected a text of 1 to {PROMPT_LIMIT} characters, got {len(prompt)}")
+    said = re.findall(r"[^\W\d_]+", prompt.lower())
+    place: dict[str, str] = {}  # kind, size and light
     things: dict[str, str | None] = {}
-    unknown: list[str] = []
+    left_out: list[str] = []
+    colour: str | None = None  # of what comes next
+    strange = denies = False  # whether something unknown came since the colour, and whether a "no" did
     i = 0
     while i < len(said):
         name, length = _meant(said, i)
+        spoken = " ".join(said[i : i + length])
         i += length
         if name is None:
-            if said[i - 1] not in _NOT_SAID:
-                unknown.append(said[i - 1])
-        elif name in KINDS or name in _ROOMS:
-            kind = kind or (name if name in KINDS else "room")
-            for thing in _ROOMS.get(name, "").split():
-                things.setdefault(thing, None)
-            if colour is not None and kind in _PAINTED:
-                things[_PAINTED[kind]] = colour  # a green meadow
-            colour = None
-        elif name in SIZES:
-            size = size or name
-        elif name in LIGHTS:
-            light = light or name
+            denies = denies or spoken in _DENYING
+            if colour is not None and strange and spoken in _ARTICLES:
+                left_out.append(colour)  # it was the unknown thing's
+                colour = None
+            if spoken not in _NOT_SAID:
+                left_out.append(spoken)
+                strange = True
+        elif denies:
+            left_out.append(f"no {spoken}")
+            denies = said[i : i + 1] in (["or"], ["nor"])
         elif name in COLOURS:
-            colour = name
+            if colour is not None:
+                left_out.append(colour)
+            colour, strange = name, False
+        elif name in SIZES or name in LIGHTS:
+            aspect = "size" if name in SIZES else "light"
+            if _is_of_a_thing(said, i, aspect) or place.setdefault(aspect, name) != name:
+                left_out.append(spoken)
+        elif name in KINDS or name in _ROOMS:
+            kind = name if name in KINDS else "room"
+            if place.setdefault("kind", kind) != kind:
+                left_out.append(spoken)
+                continue
+            things = {**dict.fromkeys(_ROOMS.get(name, "").split()), **things}
+            if colour is not None:
+                things[_PAINTED[kind]], colour = colour, None  # a green meadow
         else:
-            things.setdefault(name, colour)
-            colour = None
-    words = Words(kind, size, light, tuple(things.items())[:MAX_THINGS])
+            if colour is not None and things.get(name) not in (None, colour):
+                left_out.append(f"{colour} {spoken}")
+            things[name], colour = things.get(name) or colour, None
+    left_out += [name.replace("_", " ") for name in list(things)[MAX_THINGS:]]
+    words = Words(place.get("kind"), place.get("size"), place.get("light"), tuple(things.items())[:MAX_THINGS])
     if words == Words():
         known = ", ".join([*KINDS, *THINGS]).replace("_", " ")
-        raise InputError(f"nothing of the text is understood, got {prompt.strip()[:80]!r}; it may speak of {known}")
-    return words, tuple(dict.fromkeys(unknown))
+        raise InputError(f"nothing of the text is understood, got {prompt[:80]!r}; it may speak of {known}")
+    return words, tuple(dict.fromkeys([*left_out, *([colour] if colour is not None else [])]))
+
+
+def _is_of_a_thing(said: list[str], i: int, aspect: str) -> bool:
+    """Whether a size or light before the i-th word belongs to what follows: a large table, dark red walls."""
+    while i < len(said):
+        name, length = _meant(said, i)
+        if name in COLOURS and aspect == "light":
+            return True
+        if name in THINGS or name is None:
+            return name is not None
+        if name in KINDS or name in _ROOMS:
+            return False
+        i += length
+    return False
 
 
 def words_of(panorama: LearnedPanorama, most: int = MAX_THINGS) -> Words:
