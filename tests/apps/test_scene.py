@@ -282,11 +282,12 @@ def test_a_photo_stays_in_the_middle_and_the_rest_is_made_up(tmp_path, tiny_gene
     assert any("made up" in warning for warning in result.report["warnings"])
 
 
-def test_around_a_photo_its_colours_fade(tmp_path):
+@pytest.mark.parametrize("rows", [64, 70])
+def test_around_a_photo_its_colours_fade(rows, tmp_path):
     photo = torch.zeros(3, 60, 80)
     photo[2, :30], photo[1, 30:] = 0.9, 0.6  # sky over grass
     save_image(tmp_path / "photo.png", photo)
-    result = scene.make_scene(SceneInput(tmp_path / "photo.png", fov=80.0), tmp_path / "out", rows=64)
+    result = scene.make_scene(SceneInput(tmp_path / "photo.png", fov=80.0), tmp_path / "out", rows=rows)
     panorama = load_image(result.folder / "panorama.png")
     torch.testing.assert_close(panorama[:, 2].mean(1), torch.tensor([0.0, 0.0, 0.9]), atol=0.1, rtol=0)
     torch.testing.assert_close(panorama[:, -3].mean(1), torch.tensor([0.0, 0.6, 0.0]), atol=0.1, rtol=0)

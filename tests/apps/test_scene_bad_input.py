@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from worldloom.apps import cli
-from worldloom.geometry.io.images import save_hdr, save_image
+from worldloom.geometry.io.images import EXIF_ORIENTATION, save_hdr, save_image
 
 COMMAND = [sys.executable, "-m", "worldloom.apps.cli", "scene"]
 CTRL_C_AT_THE_FILES = """
@@ -136,11 +136,12 @@ def photo(folder):
     return _image(folder, 1920, 1080)
 
 
-def _by_a_camera(folder, size, **options):
+def _by_a_camera(folder, size, orientation=1):
     image = Image.new("RGB", size)
     exif = image.getexif()
+    exif[EXIF_ORIENTATION] = orientation
     exif.get_ifd(0x8769)[0xA405] = 28  # mm, as on 35 mm film
-    image.save(folder / "camera.jpg", exif=exif, **options)
+    image.save(folder / "camera.jpg", exif=exif)
     return folder / "camera.jpg"
 
 
@@ -150,6 +151,10 @@ def photo_of_a_camera(folder):
 
 def photo_of_a_camera_held_upright(folder):
     return _by_a_camera(folder, (200, 300))
+
+
+def photo_that_is_stored_lying(folder):
+    return _by_a_camera(folder, (300, 200), orientation=6)
 
 
 def nearly(folder):
@@ -179,6 +184,7 @@ PANORAMAS = {
     photo: r"panorama must be 2:1, got 1920x1080; pass --fov DEGREES to use it as a photo",
     photo_of_a_camera: r"got 300x200; pass --fov 65, as its camera wrote, to use it as a photo",
     photo_of_a_camera_held_upright: r"got 200x300; pass --fov 46, as its camera wrote,",
+    photo_that_is_stored_lying: r"got 200x300; pass --fov 46, as its camera wrote,",
     nearly: r"panorama must be 2:1, got 257x128",
     huge: r"image\.png: expected at most 50000000 pixels, got 20000x10000",
 }
@@ -333,6 +339,12 @@ INPUTS = {
     "nothing": ([], r"expected a panorama, a photo with --fov, or --text, got none of them"),
     "fov_alone": (["--fov", "70"], r"--fov is a photo's, but there is no photo"),
     "text_and_panorama": (["good.png", "--text", "a street"], r"used as a panorama, which leaves nothing to --text"),
+    "generator_and_panorama": (
+        ["good.png", "--generator", "fill"],
+        r"used as a panorama, which leaves nothing to --gen",
+    ),
+    "pitch_alone": (["--text", "a street", "--pitch", "5"], r"--pitch is a photo's; pass --fov with it"),
+    "pitch_and_panorama": (["good.png", "--pitch", "5"], r"--pitch is a photo's; pass --fov with it"),
     "strange_text": (["--text", "qwertz"], r"nothing of the text is understood, got 'qwertz'; it may speak of room"),
     "empty_text": (["--text", " "], r"expected a text of 1 to 2000 characters, got 0"),
     "endless_text": (["--text", "room " * 1000], r"expected a text of 1 to 2000 characters, got 4999"),

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from rich.progress import BarColumn, Progress, TextColumn
 from torch import Tensor
 
 from worldloom.apps.run_folder import REPORT, Run, open_run
-from worldloom.apps.scene_input import MAX_ROWS, MIN_ROWS, Given, SceneInput, shrunk
+from worldloom.apps.scene_input import GENERATED_ROWS, MAX_ROWS, MIN_ROWS, Given, SceneInput, shrunk
 from worldloom.errors import InputError
 from worldloom.geometry import Camera, CameraPath, Gaussians, Panorama
 from worldloom.geometry.equirect import solid_angles
@@ -38,6 +39,7 @@ from worldloom.scenegen.plan_report import plan_report
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".exr", ".hdr")  # suffixes of panoramas
 MAX_CAMERA_HEIGHT = 1000.0  # metres
 MAX_FRAMES, FPS = 240, 24.0  # of the preview film
+_COLUMNS = (TextColumn("  {task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
 VIEW_SIZE, VIEW_FOV = (360, 640), math.radians(80)
 
 
@@ -96,6 +98,7 @@ def make_scene(
         raise InputError("a procedural world has its own scale and distances; leave out --camera-height, --depth-model")
     depth_model = depth_model or (FLOOR if source.is_panorama else EMBEDDED)
     make = source.check()
+    used_rows = rows or (MAX_ROWS if source.is_panorama else GENERATED_ROWS)
     request = {
         "command": "scene",
         **source.request(),
@@ -105,13 +108,13 @@ def make_scene(
         "paths_sha256": None if paths is None else _fingerprint(given_paths),
         "families": list(families),
         "seed": seed,
-        "rows": rows or MAX_ROWS,
+        "rows": used_rows,
     }
 
     def given(run: Run) -> Given:
         if source.is_panorama:
-            return make(None, seed, lambda share: None)
-        return _made_up(run, lambda progress: make(rows, seed, progress))
+            return make(used_rows, seed, lambda share: None)
+        return _made_up(run, lambda progress: make(used_rows, seed, progress))
 
     def find(one: Given) -> SceneDistance:
         if one.exact is not None:
@@ -130,7 +133,7 @@ def make_scene(
 
     with open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:
-            _build(run, given(run), rows or MAX_ROWS, find, plan, scale_of)
+            _build(run, given(run), used_rows, find, plan, scale_of)
     return SceneResult(out, json.loads((out / REPORT).read_text()))
 
 
@@ -209,9 +212,11 @@ def _build(
 def _made_up(run: Run, make: Callable[[Callable[[float], None]], Given]) -> Given:
     """What is not given, made in a stage of its own and read from its files, so that a resumed run has the same."""
     picture, distance, about = (run.folder / name for name in ("panorama.png", "exact_distance.npz", "input.json"))
-    with run.stage("panorama") as todo:
+    with run.stage("panorama", quiet=True) as todo:
         if todo:
-            made = make(lambda share: None)
+            with Progress(*_COLUMNS, console=run.console, transient=True) as bar:
+                task = bar.add_task("panorama", total=1.0)
+                made = make(lambda share: bar.update(task, completed=share))
             save_image(picture, made.rgb)
             if made.exact is not None:
                 arrays = {"distance": made.exact.distance.numpy(), "sky": made.exact.sky.numpy()}

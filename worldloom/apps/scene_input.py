@@ -61,6 +61,12 @@ class SceneInput:
             raise InputError(
                 f"{self.file} is used as a panorama, which leaves nothing to --text; pass --fov for a photo"
             )
+        if self.is_panorama and self.generator:
+            raise InputError(
+                f"{self.file} is used as a panorama, which leaves nothing to --generator; pass --fov for a photo"
+            )
+        if self.fov is None and self.pitch != 0:
+            raise InputError("--pitch is a photo's; pass --fov with it, or leave it out")
 
     def request(self) -> dict[str, object]:
         """What makes the same panorama again."""
@@ -86,8 +92,8 @@ class SceneInput:
         """The generator as asked for, or the usual one."""
         return self.generator or (PROCEDURAL if self.file is None else FILL)
 
-    def check(self) -> Callable[[int | None, int, Callable[[float], None]], Given]:
-        """Read what is given; the answer makes the panorama from (rows or None, seed, progress).
+    def check(self) -> Callable[[int, int, Callable[[float], None]], Given]:
+        """Read what is given; the answer makes the panorama from (rows, seed, progress).
 
         Raises:
             InputError: the file, the text or the generator cannot be used.
@@ -95,7 +101,7 @@ class SceneInput:
         words, unknown = Words(), ()
         if self.text is not None:
             words, unknown = read_words(self.text)
-        notes = (f"not understood and left out: {', '.join(unknown)}",) if unknown else ()
+        notes = (f"of the text, not understood or left out: {', '.join(unknown)}",) if unknown else ()
         facts: dict[str, object] = {"text": self.text, "understood": str(words)} if self.text is not None else {}
         if self.is_panorama and self.file is not None:
             rgb = load_panorama(self.file)
@@ -120,7 +126,7 @@ class SceneInput:
         made_up = "blurred from its colours" if generator is None else "made up"
         notes = (*notes, f"what the photo does not show is {made_up}" if view else "all of it is made up")
         return lambda rows, seed, progress: Given(
-            _generated(generator, picture, view, words, rows or GENERATED_ROWS, seed, progress), facts, notes
+            _generated(generator, picture, view, words, rows, seed, progress), facts, notes
         )
 
 
@@ -133,7 +139,7 @@ def load_panorama(path: Path) -> Float[Tensor, "3 h w"]:
     rgb = load_image(path, max_pixels=MAX_PIXELS)
     height, width = rgb.shape[1:]
     if width != 2 * height:
-        fov = _fov_of(path)
+        fov = _fov_of(path, height, width)
         told = f"--fov {fov:.0f}, as its camera wrote," if fov else "--fov DEGREES"
         raise InputError(f"panorama must be 2:1, got {width}x{height}; pass {told} to use it as a photo: {path}")
     if height < MIN_ROWS:
@@ -149,13 +155,14 @@ def shrunk(rgb: Float[Tensor, "3 h w"], rows: int) -> Float[Tensor, "3 h2 w2"]:
 
 
 def _world(
-    words: Words, rows: int | None, seed: int, facts: dict, notes: tuple[str, ...], progress: Callable[[float], None]
+    words: Words, rows: int, seed: int, facts: dict, notes: tuple[str, ...], progress: Callable[[float], None]
 ) -> Given:
     found = find_world(words, seed, progress=lambda share: progress(0.7 * share))
     if found.missing:
         notes = (*notes, f"asked for and not found in any of the worlds: {', '.join(found.missing)}")
-    panorama = panorama_of_world(found, rows or GENERATED_ROWS, seed=seed)
-    shows = replace(found.shows, things=found.shows.things[:MAX_THINGS])
+    panorama = panorama_of_world(found, rows, seed=seed)
+    asked = {name for name, _ in words.things}  # comes first, however small it is
+    shows = replace(found.shows, things=tuple(sorted(found.shows.things, key=lambda x: x[0] not in asked))[:MAX_THINGS])
     world = f"{found.world.kind}-{found.world.seed}"
     told = {**facts, "shows": str(shows), "generator": PROCEDURAL, "world": world}
     return Given(panorama.rgb, told, notes, panorama)
@@ -192,26 +199,27 @@ def _generated(
 
 def _filled(rgb: Float[Tensor, "3 h w"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
     """Colours from around, from beside rather than from above: what is as high looks more alike."""
-    wide = known.shape[1] // _COLUMNS
-    weight = F.avg_pool2d(known[None].float(), (1, wide))
-    narrow = F.avg_pool2d((rgb * known)[None], (1, wide))[0] / weight.clamp(min=1e-6)
+    rows, columns = known.shape
+    weight = F.adaptive_avg_pool2d(known[None].float(), (rows, _COLUMNS))
+    narrow = F.adaptive_avg_pool2d((rgb * known)[None], (rows, _COLUMNS))[0] / weight.clamp(min=1e-6)
     narrow = filled_from_around(narrow * (weight > 0), weight[0] > 0)
     beside = torch.cat([narrow[..., -1:], narrow, narrow[..., :1]], -1)
-    made = F.interpolate(beside[None], (known.shape[0], beside.shape[-1] * wide), mode="bilinear", align_corners=False)
-    return joined(rgb, known, made[0, :, :, wide:-wide])
+    wide = -(-columns // _COLUMNS)  # that many columns each, at least
+    made = F.interpolate(beside[None], (rows, beside.shape[-1] * wide), mode="bilinear", align_corners=False)
+    made = F.interpolate(made[..., wide:-wide], (rows, columns), mode="bilinear", align_corners=False)
+    return joined(rgb, known, made[0])
 
 
-def _fov_of(path: Path) -> float | None:
-    """Degrees across a photo by the focal length that its camera wrote, if it did."""
+def _fov_of(path: Path, height: int, width: int) -> float | None:
+    """Degrees across a photo, so large when upright, by the focal length that its camera wrote, if it did."""
     try:
         with Image.open(path) as image:
             focal = image.getexif().get_ifd(_EXIF_FIELDS).get(_FOCAL_LENGTH_35MM)
-            upright = image.width >= image.height
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     if not isinstance(focal, int | float) or not 3 <= focal <= 1000:
         return None
-    across = _WIDTH_35MM if upright else _WIDTH_35MM * 2 / 3
+    across = _WIDTH_35MM if width >= height else _WIDTH_35MM * 2 / 3
     return math.degrees(2 * math.atan(across / 2 / float(focal)))
 
 
