@@ -202,7 +202,11 @@ def _filled(rgb: Float[Tensor, "3 h w"], known: Bool[Tensor, "h w"]) -> Float[Te
     rows, columns = known.shape
     weight = F.adaptive_avg_pool2d(known[None].float(), (rows, _COLUMNS))
     narrow = F.adaptive_avg_pool2d((rgb * known)[None], (rows, _COLUMNS))[0] / weight.clamp(min=1e-6)
-    narrow = filled_from_around(narrow * (weight > 0), weight[0] > 0)
+    # Halved time and again, rows must still part at the horizon: else sky and ground are mixed where neither is known.
+    above = ((1 << (rows - 1).bit_length()) - rows) // 2
+    below = (1 << (rows - 1).bit_length()) - rows - above
+    seen = F.pad(weight[0] > 0, (0, 0, above, below))
+    narrow = filled_from_around(F.pad(narrow * (weight > 0), (0, 0, above, below)), seen)[:, above : above + rows]
     beside = torch.cat([narrow[..., -1:], narrow, narrow[..., :1]], -1)
     wide = -(-columns // _COLUMNS)  # that many columns each, at least
     made = F.interpolate(beside[None], (rows, beside.shape[-1] * wide), mode="bilinear", align_corners=False)
