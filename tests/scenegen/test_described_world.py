@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from worldloom.geometry.equirect import directions
+from worldloom.scenegen import described_world
 from worldloom.scenegen.described_world import find_world, panorama_of_world
 from worldloom.scenegen.words import Words, read_words
 from worldloom.synth.panoramas.recolour import tinted
@@ -42,6 +43,20 @@ def test_what_no_world_has_is_said():
     found = find_world(Words("field", None, "blue sky", (("bed", None),)), tries=1)
     assert "bed" in found.missing
     assert found.shows.light == "blue sky"
+
+
+def test_a_size_and_a_light_that_are_not_shown_are_said_and_not_searched_for(monkeypatch):
+    made = []
+    monkeypatch.setattr(described_world, "make_world", lambda *which: made.append(which) or make_world(*which))
+    found = find_world(Words("field", "small", "dim"), seed=1)
+    assert found.missing == ("small", "dim")
+    assert len(made) == 1
+
+
+def test_a_room_of_the_size_that_is_asked_for_is_searched_for():
+    small, large = (find_world(Words("room", size), seed=1, tries=12) for size in ("small", "large"))
+    assert (small.shows.size, large.shows.size) == ("small", "large")
+    assert small.missing == large.missing == ()
 
 
 def test_evenings_are_evenings():

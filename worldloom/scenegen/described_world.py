@@ -65,6 +65,7 @@ def find_world(
         require(module, "synth", "making a world from a text")
     dice = random.Random(f"world as described {seed}")
     best, most = None, -1.0
+    enough = _fulfilled(_possible(words), words)
     for i in range(tries):
         progress(i / tries)
         kind = words.kind or KINDS[i % len(KINDS)]
@@ -79,7 +80,7 @@ def find_world(
         fulfilled = _fulfilled(words, candidate.shows)
         if fulfilled > most:
             best, most = candidate, fulfilled
-        if fulfilled >= _fulfilled(words, words):
+        if fulfilled >= enough:
             break
     if best is None:
         raise InputError(f"expected at least 1 world to choose from, got {tries}")
@@ -129,6 +130,15 @@ def _stand(world: World, names: set[str]) -> Float[Tensor, "3"]:
     return best
 
 
+def _possible(words: Words) -> Words:
+    """Without the size and light that no picture of the kind is described by, as nobody need search for them."""
+    if words.kind is None:
+        return words
+    indoors = words.kind == "room"
+    light = words.light if (words.light in _SKIES) != indoors else None
+    return replace(words, size=words.size if indoors else None, light=light)
+
+
 def _fulfilled(words: Words, seen: Words) -> float:
     shown = dict(seen.things)
     total = _WEIGHTS["size"] * (words.size is not None and words.size == seen.size)
@@ -142,8 +152,8 @@ def _fulfilled(words: Words, seen: Words) -> float:
 def _missing(words: Words, seen: Words) -> tuple[str, ...]:
     shown = {name for name, _ in seen.things}
     lacking = [name.replace("_", " ") for name, _ in words.things if name not in shown]
-    lacking += [word for word in (words.size,) if word and seen.size not in (None, word)]
-    lacking += [word for word in (words.light,) if word and seen.light not in (None, word)]
+    lacking += [word for word in (words.size,) if word not in (None, seen.size)]
+    lacking += [word for word in (words.light,) if word not in (None, seen.light)]
     return tuple(lacking)
 
 
