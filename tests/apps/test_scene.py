@@ -282,6 +282,20 @@ def test_a_photo_stays_in_the_middle_and_the_rest_is_made_up(tmp_path, tiny_gene
     assert any("made up" in warning for warning in result.report["warnings"])
 
 
+def test_a_photo_that_looks_up_lies_high(tmp_path):
+    photo = torch.zeros(3, 60, 80)
+    photo[0] = torch.linspace(1, 0, 60)[:, None]  # red where it is high
+    save_image(tmp_path / "photo.png", photo)
+    red = SceneInput(tmp_path / "photo.png", fov=40.0, pitch=60.0).check()(64, 0, lambda share: None).rgb[0, :, 64]
+    # Row 11 is 57.66 degrees up: 2.34 below the photo's middle, of 15.3 to its lower edge.
+    assert float(red[11]) == pytest.approx(0.425, abs=0.03)
+    assert float(red[7]) > 0.7
+
+
+def test_another_text_is_another_request():
+    assert SceneInput(None, text="a street").request() != SceneInput(None, text="a room").request()
+
+
 @pytest.mark.parametrize("rows", [64, 101])
 def test_around_a_photo_its_colours_fade(rows, tmp_path):
     photo = torch.zeros(3, 60, 80)

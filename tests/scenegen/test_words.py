@@ -1,5 +1,7 @@
 """A prompt becomes words, and a panorama is described by the same ones."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,6 +34,7 @@ CONE = Words(None, None, "blue sky", (("traffic_cone", None),))
         ("a room with dark red walls", Words("room", things=(("wall", "red"),)), ("dark",)),
         ("a small dark room, a bed", Words("room", "small", "dim", (("bed", None),)), ()),
         ("a red sofa, a blue sofa", Words(things=(("sofa", "red"),)), ("blue sofa",)),
+        ("cities", Words("street"), ()),
         ("a bedroom with a blue bed", Words("room", things=(("bed", "blue"),)), ()),
         ("a room in green or blue", Words("room"), ("green", "blue")),
         ("a room, für Bücher", Words("room"), ("für", "bücher")),
@@ -99,8 +102,14 @@ def test_a_panorama_is_described_by_what_is_large_in_it():
     assert words_of(a_panorama("room", level=0.02)).light == "dim"
 
 
+def test_colours_are_those_of_things_and_not_of_the_exposure():
+    dark = a_panorama("room", level=0.12)
+    dark = replace(dark, rgb=torch.full_like(dark.rgb, 30))
+    assert words_of(dark).things == (("floor", "grey"), ("wall", "grey"))
+
+
 @pytest.mark.parametrize(
-    ("colour", "light"), [((0.4, 0.6, 0.9), "blue sky"), ((0.7, 0.7, 0.72), "overcast"), ((0.9, 0.7, 0.5), "evening")]
+    ("colour", "light"), [((0.4, 0.6, 0.9), "blue sky"), ((0.7, 0.7, 0.72), "overcast"), ((0.6, 0.55, 0.5), "evening")]
 )
 def test_the_sky_tells_the_weather(colour, light):
     assert words_of(a_panorama("street", sky=1.0, sky_colour=colour)).light == light
