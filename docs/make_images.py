@@ -1,7 +1,7 @@
 """Make the README's pictures: `python docs/make_images.py`, or some: `python docs/make_images.py worlds town`.
 
-Parts are samples, photos, films, worlds, town, statistics, cost, agreement and page; the page needs a chromium on the
-PATH, cost and agreement the published benchmarks of the driving half and of the apps.
+Parts are samples, photos, texts, films, worlds, town, statistics, cost, agreement and page; the page needs a chromium
+on the PATH, cost and agreement the published benchmarks of the driving half and of the apps.
 """
 
 import json
@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from worldloom.apps.bench.recon import photographed_world
+from worldloom.apps.bench.scene.texts import TEXTS
 from worldloom.apps.bench.town_statistics import town_statistics
 from worldloom.apps.drive import make_drive
 from worldloom.apps.page import serve
@@ -33,6 +34,8 @@ from worldloom.recon.distance_picture import ramp_pictures
 from worldloom.render import render
 from worldloom.render.caption import caption, contact_sheet
 from worldloom.render.drive_film import view_from_above, views_from_behind
+from worldloom.scenegen.described_world import find_world, panorama_of_world
+from worldloom.scenegen.words import read_words
 from worldloom.synth.dataset.observe import Sensors
 from worldloom.synth.dataset.scenes import merge_scenes, plan_scenes, write_scene
 from worldloom.synth.samples import sample_clip_path, sample_panorama_path
@@ -55,7 +58,7 @@ BROWSER = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --
 def main(parts: list[str]) -> None:
     """Make the named parts, or all."""
     makers = {"samples": _samples, "films": _films, "worlds": _worlds, "town": _town, "statistics": _statistics}
-    makers |= {"photos": _photos, "cost": _cost, "agreement": _agreement, "page": _page}
+    makers |= {"photos": _photos, "texts": _texts, "cost": _cost, "agreement": _agreement, "page": _page}
     IMAGES.mkdir(exist_ok=True)
     for part in parts or makers:
         with tempfile.TemporaryDirectory() as folder:
@@ -85,6 +88,15 @@ def _photos(_: Path) -> None:
     told = {"one of ten photos": photo, "their depth": depth, "splats, from where nobody stood": new}
     sheet = contact_sheet([caption(picture, words, _TAG) for words, picture in told.items()], columns=3)
     save_image(IMAGES / "photos.jpg", sheet)
+
+
+def _texts(_: Path) -> None:
+    """Panoramas of worlds that were made of texts."""
+    pictures = []
+    for text in TEXTS[:6]:
+        found = find_world(read_words(text)[0])
+        pictures.append(caption(panorama_of_world(found, 256).rgb, text, _TAG))
+    save_image(IMAGES / "texts.jpg", contact_sheet(pictures, columns=2))
 
 
 def _films(_: Path) -> None:

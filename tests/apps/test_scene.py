@@ -249,6 +249,8 @@ def test_a_text_becomes_a_procedural_world_with_its_own_scale(tmp_path, monkeypa
     assert "red bush" in report["shows"]
     assert report["scale"] == "metric: of a procedural world"
     assert report["depth_model"] == "exact"
+    assert report["request"]["camera_height"] is None
+    assert 1 < report["eye_height_m"] < 2.5
     assert any("unicorn" in warning for warning in report["warnings"])
     assert set(report["seconds"]) == {"panorama", "distance", "splats", "files", "path", "preview", "check"}
 

@@ -102,9 +102,9 @@ def make_scene(
     request = {
         "command": "scene",
         **source.request(),
-        "camera_height": camera_height,
-        "scale": scale,
-        "depth_model": depth_model,
+        "camera_height": None if source.is_world else camera_height,
+        "scale": "exact" if source.is_world else scale,
+        "depth_model": None if source.is_world else depth_model,
         "paths_sha256": None if paths is None else _fingerprint(given_paths),
         "families": list(families),
         "seed": seed,
@@ -125,11 +125,9 @@ def make_scene(
         return _planned(panorama, given_paths, families, seed)
 
     def scale_of(found: SceneDistance) -> str:
-        return (
-            "metric: of a procedural world"
-            if source.is_world
-            else _scale_in_words(scale, camera_height, found.floor_found)
-        )
+        if source.is_world:
+            return "metric: of a procedural world"
+        return _scale_in_words(scale, camera_height, found.floor_found)
 
     with open_run(out, request, force=force, resume=resume) as run:
         if not run.already_finished:

@@ -6,18 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from jaxtyping import Bool, Float
-from PIL import Image
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from worldloom.errors import InputError
 from worldloom.geometry import Panorama
-from worldloom.geometry.io.images import load_image
-from worldloom.geometry.push_pull import filled_from_around
-from worldloom.scenegen.completion.panorama_generator import MADE_ROWS, PanoramaGenerator, joined
-from worldloom.scenegen.completion.photo_view import PhotoView, panorama_of_photo
+from worldloom.geometry.io.images import exif_fov, load_image
+from worldloom.scenegen.completion.made_up import made_up
+from worldloom.scenegen.completion.panorama_generator import PanoramaGenerator
+from worldloom.scenegen.completion.photo_view import PhotoView
 from worldloom.scenegen.described_world import find_world, panorama_of_world
 from worldloom.scenegen.words import MAX_THINGS, Words, read_words
 
@@ -26,10 +24,7 @@ MIN_ROWS, MAX_ROWS = 32, 1024  # of a panorama as it is used
 PROCEDURAL = "procedural"  # worlds, of a text alone
 FILL = "fill"  # colours from around, of a photo alone
 GENERATED_ROWS = 512  # of panoramas that are not given, if nothing else is asked for
-_COLUMNS = 8  # of a panorama whose colours are filled in
 _LEAST_PHOTO = 32  # pixels to a side
-_EXIF_FIELDS, _FOCAL_LENGTH_35MM = 0x8769, 0xA405
-_WIDTH_35MM = 36.0  # millimetres
 
 
 @dataclass(frozen=True)
@@ -123,10 +118,10 @@ class SceneInput:
             facts = {"fov_deg": self.fov, "pitch_deg": self.pitch, **facts}
         generator = None if self.method == FILL else PanoramaGenerator.from_pretrained(self.method)
         facts = {**facts, "generator": Path(self.method).name}
-        made_up = "blurred from its colours" if generator is None else "made up"
-        notes = (*notes, f"what the photo does not show is {made_up}" if view else "all of it is made up")
+        how = "blurred from its colours" if generator is None else "made up"
+        notes = (*notes, f"what the photo does not show is {how}" if view else "all of it is made up")
         return lambda rows, seed, progress: Given(
-            _generated(generator, picture, view, words, rows, seed, progress), facts, notes
+            made_up(generator, picture, view, words, rows, seed, progress), facts, notes
         )
 
 
@@ -139,7 +134,7 @@ def load_panorama(path: Path) -> Float[Tensor, "3 h w"]:
     rgb = load_image(path, max_pixels=MAX_PIXELS)
     height, width = rgb.shape[1:]
     if width != 2 * height:
-        fov = _fov_of(path, height, width)
+        fov = exif_fov(path, height, width)
         told = f"--fov {fov:.0f}, as its camera wrote," if fov else "--fov DEGREES"
         raise InputError(f"panorama must be 2:1, got {width}x{height}; pass {told} to use it as a photo: {path}")
     if height < MIN_ROWS:
@@ -164,67 +159,11 @@ def _world(
     asked = {name for name, _ in words.things}  # comes first, however small it is
     shows = replace(found.shows, things=tuple(sorted(found.shows.things, key=lambda x: x[0] not in asked))[:MAX_THINGS])
     world = f"{found.world.kind}-{found.world.seed}"
-    told = {**facts, "shows": str(shows), "generator": PROCEDURAL, "world": world}
+    told = {
+        **facts, "shows": str(shows), "generator": PROCEDURAL, "world": world,
+        "eye_height_m": round(found.eye_height, 3),
+    }  # fmt: skip
     return Given(panorama.rgb, told, notes, panorama)
-
-
-def _generated(
-    generator: PanoramaGenerator | None,
-    photo: Float[Tensor, "3 h w"] | None,
-    view: PhotoView | None,
-    words: Words,
-    rows: int,
-    seed: int,
-    progress: Callable[[float], None],
-) -> Float[Tensor, "3 h2 w2"]:
-    """Made up at the rows that the network knows, and joined with the photo at those that are asked for.
-
-    Without a generator it is filled in from around the photo.
-    """
-    if generator is None and photo is not None and view is not None:
-        return _filled(*panorama_of_photo(photo, view, rows))
-    assert generator is not None
-    rgb = torch.zeros(3, MADE_ROWS, 2 * MADE_ROWS)
-    known = torch.zeros(MADE_ROWS, 2 * MADE_ROWS, dtype=torch.bool)
-    if photo is not None and view is not None:
-        rgb, known = panorama_of_photo(photo, view, MADE_ROWS)
-    made = generator.complete(rgb, known, words, seed, progress=progress)
-    if rows == MADE_ROWS:
-        return made
-    made = F.interpolate(made[None], (rows, 2 * rows), mode="bicubic", align_corners=False)[0].clamp(0, 1)
-    if photo is None or view is None:
-        return made
-    return joined(*panorama_of_photo(photo, view, rows), made)
-
-
-def _filled(rgb: Float[Tensor, "3 h w"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
-    """Colours from around, from beside rather than from above: what is as high looks more alike."""
-    rows, columns = known.shape
-    weight = F.adaptive_avg_pool2d(known[None].float(), (rows, _COLUMNS))
-    narrow = F.adaptive_avg_pool2d((rgb * known)[None], (rows, _COLUMNS))[0] / weight.clamp(min=1e-6)
-    # Halved time and again, rows must still part at the horizon: else sky and ground are mixed where neither is known.
-    above = ((1 << (rows - 1).bit_length()) - rows) // 2
-    below = (1 << (rows - 1).bit_length()) - rows - above
-    seen = F.pad(weight[0] > 0, (0, 0, above, below))
-    narrow = filled_from_around(F.pad(narrow * (weight > 0), (0, 0, above, below)), seen)[:, above : above + rows]
-    beside = torch.cat([narrow[..., -1:], narrow, narrow[..., :1]], -1)
-    wide = -(-columns // _COLUMNS)  # that many columns each, at least
-    made = F.interpolate(beside[None], (rows, beside.shape[-1] * wide), mode="bilinear", align_corners=False)
-    made = F.interpolate(made[..., wide:-wide], (rows, columns), mode="bilinear", align_corners=False)
-    return joined(rgb, known, made[0])
-
-
-def _fov_of(path: Path, height: int, width: int) -> float | None:
-    """Degrees across a photo, so large when upright, by the focal length that its camera wrote, if it did."""
-    try:
-        with Image.open(path) as image:
-            focal = image.getexif().get_ifd(_EXIF_FIELDS).get(_FOCAL_LENGTH_35MM)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    if not isinstance(focal, int | float) or not 3 <= focal <= 1000:
-        return None
-    across = _WIDTH_35MM if width >= height else _WIDTH_35MM * 2 / 3
-    return math.degrees(2 * math.atan(across / 2 / float(focal)))
 
 
 def _sha256(path: Path) -> str:

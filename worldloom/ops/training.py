@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from worldloom.errors import InputError
+
+M = TypeVar("M", bound=nn.Module)
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -46,13 +48,13 @@ class Schedule:
 
 
 def train(
-    model: nn.Module,
+    model: M,
     schedule: Schedule,
     folder: Path,
     loss_of: Callable[[int, torch.Generator], tuple[Tensor, Mapping[str, float]]],
-    check: Callable[[nn.Module, int], Mapping[str, float]] | None = None,
+    check: Callable[[M, int], Mapping[str, float]] | None = None,
     tell: Callable[[str], None] = lambda line: None,
-) -> nn.Module:
+) -> M:
     """Train `model` and return the moving average of its weights.
 
     Every step draws its randomness from a generator seeded by the schedule's seed and the step alone, so that a run

@@ -29,8 +29,8 @@ _SMALL, _LARGE = 2.6, 4.0  # metres to what is around, on average
 _BEHIND_GLASS = 20.0  # metres; beyond is not the room
 _USUAL = 0.42  # mean of a well exposed picture
 _OVER_SKY = 0.02  # share of it that shows what weather it is
-_SAME_PLACE = {"others", "driveable_surface", "other_flat", "manmade", "vegetation", "clutter", "street_furniture"}
-THINGS = tuple(name for name in SEMANTICS if name not in _SAME_PLACE and name != "sky")
+_VAGUE = {"others", "driveable_surface", "other_flat", "manmade", "vegetation", "clutter", "street_furniture"}
+THINGS = tuple(name for name in SEMANTICS if name not in _VAGUE and name != "sky")
 
 # What people say for it. Each is a word or two; plurals are found by themselves.
 _OTHER_WORDS = {

@@ -48,6 +48,7 @@ class Visit:
         self._sent: dict[int, float] = {}  # when a camera was sent to its place, until it is there
         self._movers: dict[int, Newest] = {}
         self._recordings: dict[int, Recording] = {}
+        self._placing = threading.Lock()  # a step that is still being checked must not undo a leap
         self._lines: list[Any] = []
         self._ready = False  # whether collisions in flight are known
         self._stopped = False
@@ -120,13 +121,14 @@ class Visit:
 
     def _moved(self, client: Any) -> None:
         """Keep a camera where a body can be, draw it on the map, and note it if it is filmed."""
-        before, wanted = self._where.get(client.client_id), _place(client.camera.position)
-        if before is None or self._on_its_way(client, before, wanted):
-            return
-        there = self.allowed(before, wanted)
-        self._where[client.client_id] = there
-        if math.dist(there, wanted) > _NUDGE:
-            client.camera.position = there
+        with self._placing:
+            before, wanted = self._where.get(client.client_id), _place(client.camera.position)
+            if before is None or self._on_its_way(client, before, wanted):
+                return
+            there = self.allowed(before, wanted)
+            self._where[client.client_id] = there
+            if math.dist(there, wanted) > _NUDGE:
+                client.camera.position = there
         pose = camera_from_viser(client.camera, 16).world_from_cam
         recording = self._recordings.get(client.client_id)
         if recording is not None:
@@ -161,10 +163,11 @@ class Visit:
         """Put a camera at a place, looking as before or at a target."""
         if client is None:
             return
-        self._where[client.client_id], self._sent[client.client_id] = place, time.monotonic()
-        client.camera.position = place
-        if target is not None:
-            client.camera.look_at = target
+        with self._placing, client.atomic():
+            self._where[client.client_id], self._sent[client.client_id] = place, time.monotonic()
+            client.camera.position = place
+            if target is not None:
+                client.camera.look_at = target
 
     def _clicked(self, event: Any) -> None:
         """Go where the ground was clicked; in flight, half-way to what was clicked."""

@@ -1,5 +1,6 @@
 """Images: PNG, JPEG and WebP for display, OpenEXR and Radiance HDR for light."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MAX_PIXELS = 200_000_000  # a 20000 x 10000 panorama
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 EXIF_ORIENTATION = 0x0112
+_EXIF_FIELDS, _FOCAL_LENGTH_35MM = 0x8769, 0xA405
+_WIDTH_35MM = 36.0  # millimetres
 
 
 def load_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Float[Tensor, "3 h w"]:
@@ -247,3 +250,21 @@ def _decode(path: Path, start: bytes, max_pixels: int) -> Float32[np.ndarray, "h
             rgba = np.asarray(upright.convert("RGBA"), dtype=np.float32) / 255
             return rgba[..., :3] * rgba[..., 3:] + (1 - rgba[..., 3:])
         return np.asarray(upright.convert("RGB"), dtype=np.float32) / 255
+
+
+def exif_fov(path: Path, height: int, width: int) -> float | None:
+    """Degrees across a photo, so large when upright, by the focal length that its camera wrote; None if it did not.
+
+    A camera writes what lens would see as much on film of 36 x 24 mm.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            focal = image.getexif().get_ifd(_EXIF_FIELDS).get(_FOCAL_LENGTH_35MM)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    if not isinstance(focal, int | float) or not 3 <= focal <= 1000:
+        return None
+    across = _WIDTH_35MM if width >= height else _WIDTH_35MM * 2 / 3
+    return math.degrees(2 * math.atan(across / 2 / float(focal)))

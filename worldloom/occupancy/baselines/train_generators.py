@@ -7,7 +7,7 @@ from random import Random
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry.ego_path import EgoPath
@@ -78,13 +78,10 @@ def train_occsora(
         loss = occsora_loss(model, batch, codebook, given, dropped, dice)
         return loss, {}
 
-    def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, OccSoraDiT)
+    def check(average: OccSoraDiT, step: int) -> Mapping[str, float]:
         return validate_occsora(average, checked, codebook)
 
-    average = train(model, training.schedule, folder, loss_of, check, tell)
-    assert isinstance(average, OccSoraDiT)
-    return average
+    return train(model, training.schedule, folder, loss_of, check, tell)
 
 
 def occsora_loss(
@@ -157,13 +154,10 @@ def train_occworld(
         drawn = [draw_window(clips, training.frames, draw) for _ in range(training.batch)]
         return occworld_loss(model, *map(torch.stack, zip(*drawn, strict=True)))
 
-    def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, OccWorldAR)
+    def check(average: OccWorldAR, step: int) -> Mapping[str, float]:
         return validate_occworld(average, checked, training.frames)
 
-    average = train(model, training.schedule, folder, loss_of, check, tell)
-    assert isinstance(average, OccWorldAR)
-    return average
+    return train(model, training.schedule, folder, loss_of, check, tell)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from random import Random
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry.io.clip import load_clip
@@ -87,14 +87,11 @@ def _train(
         crops = [draw_crop(files, training.frames, training.columns, draw) for _ in range(training.crops)]
         return tokenizer_loss(model, _stacked(crops), training, dice, weights)
 
-    def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, VQTokenizer)
+    def check(average: VQTokenizer, step: int) -> Mapping[str, float]:
         clips = [load_clip(path)[: training.frames] for path in validation]
         return validate_tokenizer(average, clips) if step > training.continuous else {}
 
-    average = train(model, training.schedule, folder, loss_of, check, tell)
-    assert isinstance(average, type(model))
-    return average
+    return train(model, training.schedule, folder, loss_of, check, tell)
 
 
 def tokenizer_loss(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from worldloom.errors import InputError
@@ -70,13 +70,10 @@ def train_prior(
         coarse, fine = prior_bits(model, crop, draw.randrange(4))
         return coarse + fine, {"coarse_bits": float(coarse.detach()), "fine_bits": float(fine.detach())}
 
-    def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, CodePrior)
+    def check(average: CodePrior, step: int) -> Mapping[str, float]:
         return validate_prior(average, held)
 
-    average = train(model, training.schedule, folder, loss_of, check, tell)
-    assert isinstance(average, CodePrior)
-    return average
+    return train(model, training.schedule, folder, loss_of, check, tell)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from worldloom.errors import InputError
 from worldloom.geometry.occupancy import FREE, OCC3D_CLASSES, STATIC
@@ -64,13 +64,10 @@ def train_static(
             total = total + loss
         return total, figures
 
-    def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, StaticTokenizer)
+    def check(average: StaticTokenizer, step: int) -> Mapping[str, float]:
         return validate_static(average, checked, training.columns)
 
-    average = train(model, training.schedule, folder, loss_of, check, tell)
-    assert isinstance(average, StaticTokenizer)
-    return average
+    return train(model, training.schedule, folder, loss_of, check, tell)
 
 
 def _label_counts(worlds: Sequence[StaticScene]) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from worldloom.errors import InputError
@@ -87,13 +87,10 @@ def train_traffic(
             batch, factual = concatenated([batch, more]), torch.cat([factual, as_driven])
         return traffic_loss(model, batch, training, dice, factual)
 
-    def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, TrafficNet)
+    def check(average: TrafficNet, step: int) -> Mapping[str, float]:
         return validate_traffic(average, checked)
 
-    average = train(model, training.schedule, folder, loss_of, check, tell)
-    assert isinstance(average, TrafficNet)
-    return average
+    return train(model, training.schedule, folder, loss_of, check, tell)
 
 
 def as_batch(examples: TrafficExamples, config: TrafficConfig) -> tuple[TrafficBatch, Tensor, Bool[Tensor, "b m f"]]:

@@ -8,7 +8,7 @@ from random import Random
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from worldloom.ops.training import Schedule, train
@@ -65,13 +65,10 @@ def train_depth(
             answer = model(examples.rgb)
         return depth_loss(answer, examples, training)
 
-    def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, PanoramaNetwork)
+    def check(average: PanoramaNetwork, step: int) -> Mapping[str, float]:
         return validate_depth(average, checked)
 
-    average = train(model, training.schedule, folder, loss_of, check, tell)
-    assert isinstance(average, PanoramaNetwork)
-    return average
+    return train(model, training.schedule, folder, loss_of, check, tell)
 
 
 def depth_loss(answer: PanoramaAnswer, examples: Examples, training: DepthTraining) -> tuple[Tensor, dict[str, float]]:

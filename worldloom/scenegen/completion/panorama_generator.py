@@ -34,8 +34,8 @@ class PanoramaGenerator:
         self.network, self.detail = network.eval(), detail.eval()
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path = "small") -> "PanoramaGenerator":
-        """The weights called `name_or_path` (embedded), or a folder that holds panorama/ and detail/.
+    def from_pretrained(cls, name_or_path: str | Path) -> "PanoramaGenerator":
+        """The weights in a folder that holds panorama/ and detail/, or embedded ones of that name.
 
         Raises:
             InputError: there are none, or they are damaged.

@@ -7,7 +7,7 @@ from random import Random
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from worldloom.ops import flow
@@ -61,8 +61,7 @@ def train_completion(
         batch = draw_batch(files, training, Random(int(torch.randint(1 << 60, (1,), generator=dice))))
         return completion_loss(model, batch, training, dice), {}
 
-    def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, CompletionNetwork)
+    def check(average: CompletionNetwork, step: int) -> Mapping[str, float]:
         dice = torch.Generator().manual_seed(0)
         batches = [
             draw_batch(checked[i : i + training.batch], training, Random(i))
@@ -72,9 +71,7 @@ def train_completion(
             losses = [completion_loss(average, batch, training, dice) for batch in batches for _ in range(4)]
         return {"val_loss": float(torch.stack(losses).mean())}
 
-    average = train(model, training.schedule, folder, loss_of, check, tell)
-    assert isinstance(average, CompletionNetwork)
-    return average
+    return train(model, training.schedule, folder, loss_of, check, tell)
 
 
 @dataclass(frozen=True)

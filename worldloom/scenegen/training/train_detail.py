@@ -7,7 +7,7 @@ from random import Random
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from worldloom.ops.training import Schedule, train
@@ -70,13 +70,10 @@ def train_detail(
             parts["perceptual"] = float(apart.detach())
         return loss, parts
 
-    def check(average: nn.Module, step: int) -> Mapping[str, float]:
-        assert isinstance(average, DetailNetwork)
+    def check(average: DetailNetwork, step: int) -> Mapping[str, float]:
         return validate_detail(average, checked)
 
-    average = train(model, training.schedule, folder, loss_of, check, tell)
-    assert isinstance(average, DetailNetwork)
-    return average
+    return train(model, training.schedule, folder, loss_of, check, tell)
 
 
 @torch.no_grad()
