@@ -8,6 +8,7 @@ from worldloom.scenegen import described_world
 from worldloom.scenegen.described_world import find_world, panorama_of_world
 from worldloom.scenegen.words import Words, read_words
 from worldloom.synth.panoramas.recolour import tinted
+from worldloom.synth.rooms import rooms_at
 from worldloom.synth.scene_files import make_world
 
 
@@ -21,6 +22,7 @@ def test_what_is_asked_for_is_there_in_its_colour(bedroom):
     assert bedroom.missing == ()
     shown = dict(bedroom.shows.things)
     assert bedroom.world.kind == "room"
+    assert bedroom.shows.room == "bedroom"
     assert "bed" in shown
     assert shown["wall"] == "blue"
 
@@ -57,6 +59,13 @@ def test_a_room_of_the_size_that_is_asked_for_is_searched_for():
     small, large = (find_world(Words("room", size), seed=1, tries=12) for size in ("small", "large"))
     assert (small.shows.size, large.shows.size) == ("small", "large")
     assert small.missing == large.missing == ()
+
+
+def test_the_eye_stands_in_the_room_that_is_named():
+    for seed in range(3):
+        found = find_world(Words("room", room="bathroom"), seed, tries=1)
+        assert rooms_at(found.world.seed, found.eye[None]) == ("bathroom",)
+        assert "plumbing" in dict(found.shows.things)
 
 
 def test_evenings_are_evenings():

@@ -10,8 +10,9 @@ from worldloom.scenegen.words import COLOURS, MAX_THINGS, PROMPT_LIMIT, THINGS, 
 from worldloom.synth.panoramas.panorama_files import FARTHEST, LearnedPanorama
 from worldloom.synth.world import SEMANTICS
 
-BEDROOM = Words("room", "small", None, (("bed", None), ("sofa", "blue"), ("wall", "white")))
-KITCHEN = Words("room", things=(("appliance", None), ("plumbing", None), ("wall", "orange")))
+BEDROOM = Words("room", "small", None, (("bed", None), ("sofa", "blue"), ("wall", "white")), "bedroom")
+KITCHEN = Words("room", things=(("appliance", None), ("plumbing", None), ("wall", "orange")), room="kitchen")
+LIVING = Words("room", things=(("sofa", None), ("shelf", None)), room="living room")
 CONE = Words(None, None, "blue sky", (("traffic_cone", None),))
 
 
@@ -22,7 +23,7 @@ CONE = Words(None, None, "blue sky", (("traffic_cone", None),))
         ("trees, parked cars: a STREET", Words("street", things=(("tree", None), ("car", None))), ()),
         ("a green meadow with a lake", Words("field", things=(("grass", "green"), ("water", None))), ()),
         ("an orange kitchen", KITCHEN, ()),
-        ("living room, bookshelves!", Words("room", things=(("sofa", None), ("shelf", None))), ()),
+        ("living room, bookshelves!", LIVING, ()),
         ("two dragons, a traffic cone and a blue sky", CONE, ("two", "dragons")),
         ("a street at sunset", Words("street", None, "evening"), ()),
         ("a street without cars or people, trees", Words("street", things=(("tree", None),)), ("no cars", "no people")),
@@ -35,7 +36,9 @@ CONE = Words(None, None, "blue sky", (("traffic_cone", None),))
         ("a small dark room, a bed", Words("room", "small", "dim", (("bed", None),)), ()),
         ("a red sofa, a blue sofa", Words(things=(("sofa", "red"),)), ("blue sofa",)),
         ("cities", Words("street"), ()),
-        ("a bedroom with a blue bed", Words("room", things=(("bed", "blue"),)), ()),
+        ("a bedroom with a blue bed", Words("room", things=(("bed", "blue"),), room="bedroom"), ()),
+        ("a room: a kitchen, a bathroom", Words("room", things=KITCHEN.things[:2], room="kitchen"), ("bathroom",)),
+        ("a street with a kitchen", Words("street"), ("kitchen",)),
         ("a room in green or blue", Words("room"), ("green", "blue")),
         ("a room, für Bücher", Words("room"), ("für", "bücher")),
         ("benches and bushes", Words(things=(("chair", None), ("bush", None))), ()),

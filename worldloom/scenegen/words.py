@@ -35,6 +35,12 @@ THINGS = tuple(name for name in SEMANTICS if name not in _VAGUE and name != "sky
 # What people say for it. Each is a word or two; plurals are found by themselves.
 _OTHER_WORDS = {
     "room": "interior indoors indoor hall apartment flat house studio lobby",
+    "living room": "lounge",
+    "classroom": "lecture-hall lecture-room auditorium",
+    "corridor": "hallway",
+    "gym": "gymnasium",
+    "museum": "gallery",
+    "factory": "workshop warehouse",
     "street": "road avenue boulevard city downtown urban town crossing alley",
     "courtyard": "yard patio plaza square cloister backyard",
     "field": "meadow countryside landscape nature park prairie rural outdoors outside forest",
@@ -78,10 +84,12 @@ _OTHER_WORDS = {
     "column": "pillar",
     "stairs": "staircase steps",
 }
-# Rooms that are named by what stands in them.
-_ROOMS = {
-    "bedroom": "bed", "kitchen": "appliance plumbing", "bathroom": "plumbing", "office": "screen", "lounge": "sofa",
-    "living room": "sofa", "dining room": "table", "library": "shelf", "classroom": "chair",
+# Rooms by what they are for: the use that procedural ones have, and what stands in them.
+ROOMS = {
+    "bedroom": ("bedroom", "bed"), "kitchen": ("kitchen", "appliance plumbing"), "bathroom": ("bathroom", "plumbing"),
+    "office": ("office", "screen"), "living room": ("living", "sofa"), "dining room": ("dining", "table"),
+    "library": ("library", "shelf"), "classroom": ("lecture", "chair"), "corridor": ("corridor", ""),
+    "gym": ("gym", ""), "museum": ("museum", ""), "factory": ("factory", ""), "loft": ("loft", ""),
 }  # fmt: skip
 _PAINTED = {"room": "wall", "field": "grass", "courtyard": "building", "street": "building"}  # for a place's colour
 _EMPTY = """a an the and or with of in on at to some many few several there is are under by near next its it very old
@@ -99,11 +107,13 @@ class Words:
     size: str | None = None  # of SIZES
     light: str | None = None  # of LIGHTS
     things: tuple[tuple[str, str | None], ...] = ()  # of THINGS, each with one of COLOURS or none
+    room: str | None = None  # of ROOMS
 
     def __str__(self) -> str:
         """For people: `a small dim room with a blue sofa and a table`."""
         weather = self.light in ("blue sky", "overcast", "evening")
-        before = " ".join(word for word in (self.size, None if weather else self.light, self.kind or "place") if word)
+        light = None if weather else self.light
+        before = " ".join(word for word in (self.size, light, self.room or self.kind or "place") if word)
         things = ", ".join(" ".join(filter(None, (colour, name.replace("_", " ")))) for name, colour in self.things)
         said = [f"{before} with {things}" if things else before]
         return ", ".join([*said, *([self.light] if weather and self.light else [])])
@@ -151,12 +161,12 @@ def read_words(prompt: str) -> tuple[Words, tuple[str, ...]]:
             aspect = "size" if name in SIZES else "light"
             if _is_of_a_thing(said, i, aspect) or place.setdefault(aspect, name) != name:
                 left_out.append(spoken)
-        elif name in KINDS or name in _ROOMS:
+        elif name in KINDS or name in ROOMS:
             kind = name if name in KINDS else "room"
-            if place.setdefault("kind", kind) != kind:
+            if place.setdefault("kind", kind) != kind or (name in ROOMS and place.setdefault("room", name) != name):
                 left_out.append(spoken)
                 continue
-            things = {**dict.fromkeys(_ROOMS.get(name, "").split()), **things}
+            things = {**dict.fromkeys(ROOMS[name][1].split() if name in ROOMS else ()), **things}
             if colour is not None:
                 things[_PAINTED[kind]], colour = colour, None  # a green meadow
         else:
@@ -164,9 +174,11 @@ def read_words(prompt: str) -> tuple[Words, tuple[str, ...]]:
                 left_out.append(f"{colour} {spoken}")
             things[name], colour = things.get(name) or colour, None
     left_out += [name.replace("_", " ") for name in list(things)[MAX_THINGS:]]
-    words = Words(place.get("kind"), place.get("size"), place.get("light"), tuple(things.items())[:MAX_THINGS])
+    words = Words(
+        place.get("kind"), place.get("size"), place.get("light"), tuple(things.items())[:MAX_THINGS], place.get("room")
+    )
     if words == Words():
-        known = ", ".join([*KINDS, *THINGS]).replace("_", " ")
+        known = ", ".join([*KINDS, *ROOMS, *THINGS]).replace("_", " ")
         raise InputError(f"nothing of the text is understood, got {prompt[:80]!r}; it may speak of {known}")
     return words, tuple(dict.fromkeys([*left_out, *([colour] if colour is not None else [])]))
 
@@ -179,7 +191,7 @@ def _is_of_a_thing(said: list[str], i: int, aspect: str) -> bool:
             return True
         if name in THINGS or name is None:
             return name is not None
-        if name in KINDS or name in _ROOMS:
+        if name in KINDS or name in ROOMS:
             return False
         i += length
     return False
@@ -250,7 +262,7 @@ def _singulars(word: str) -> list[str]:
 
 def _lexicon() -> dict[str, str]:
     names = [*KINDS, *SIZES, *LIGHTS, *COLOURS, *THINGS]
-    found = {name.replace("_", " "): name for name in (*names, *_ROOMS)}
+    found = {name.replace("_", " "): name for name in (*names, *ROOMS)}
     for name, others in _OTHER_WORDS.items():
         found |= {other.replace("-", " "): name for other in others.split()}
     return found

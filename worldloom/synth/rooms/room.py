@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float
+from shapely import Point, Polygon
 from torch import Tensor
 
 from worldloom.errors import InputError
@@ -125,6 +126,20 @@ def _sky(dice: random.Random) -> Sky:
         grey = dice.uniform(0.5, 0.9)
         return Sky(towards, (0.0, 0.0, 0.0), (0.9 * grey, 0.95 * grey, grey), (grey, grey, grey))
     return Sky(towards)
+
+
+def rooms_at(seed: int, points: Float[Tensor, "n 3"]) -> tuple[str | None, ...]:
+    """What the rooms of `make_room(seed)` are for in which points are, such as bedroom; None between and outside.
+
+    Args:
+        points: metres, in the world's frame.
+    """
+    plan, world_from_plan = room_plan(seed)
+    inside = (points - world_from_plan[:3, 3]) @ world_from_plan[:3, :3]
+    outlines = [(room.use, Polygon(room.outline)) for room in plan.rooms]
+    return tuple(
+        next((use for use, outline in outlines if outline.covers(Point(x, y))), None) for x, y, _ in inside.tolist()
+    )
 
 
 def _stands(floor: Floor, dice: random.Random) -> Float[Tensor, "s 3"]:

@@ -27,7 +27,7 @@ def text_rows(quick: bool) -> list[Row]:
         asked += len(_wishes(words))
         fulfilled += len(_wishes(words) & _shown(found))
         by_chance += len(_wishes(words) & _shown(floor))
-    note = f"share of {asked} sizes, lights, things and colours that {len(texts)} texts name"
+    note = f"share of {asked} rooms, sizes, lights, things and colours that {len(texts)} texts name"
     return [
         Row("text_fulfilled", 100 * fulfilled / asked, "%", "", {"first world": 100 * by_chance / asked}, note),
         Row("text_world_s", spent / len(texts), "s", note="CPU time to find a world, without its picture"),
@@ -36,7 +36,7 @@ def text_rows(quick: bool) -> list[Row]:
 
 def _wishes(words: Words) -> set[object]:
     """What is named, one by one; a colour counts beside its thing."""
-    wishes: set[object] = {word for word in (words.size, words.light) if word is not None}
+    wishes: set[object] = {word for word in (words.room, words.size, words.light) if word is not None}
     wishes |= {name for name, _ in words.things}
     return wishes | {(name, colour) for name, colour in words.things if colour is not None}
 
