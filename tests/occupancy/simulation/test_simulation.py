@@ -1,6 +1,7 @@
 """Driving as a function: what holds of states, branches and seeds in any world, shown in one of random nets."""
 
 import dataclasses
+import gc
 import math
 
 import pytest
@@ -211,13 +212,31 @@ def test_who_stands_is_not_at_fault() -> None:
     assert calm.metrics(at)["no_collision"] == 1.0
 
 
+def alive() -> tuple[int, int]:
+    """How many tensors this process holds, and their bytes: what a resident size says is the allocator's affair."""
+    gc.collect()
+    storages = {}
+    for thing in gc.get_objects():
+        if type(thing) is torch.Tensor:
+            storage = thing.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+    return len(storages), sum(storages.values())
+
+
 def test_a_drive_far_beyond_the_recorded_one_goes_on_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worldloom.occupancy.simulation.model_world._REMEMBERED", 60.0)
     sim = tiny_simulation()
     state = sim.start(street_start(alone=True))
     state = dataclasses.replace(state, ego=state.ego._replace(speed=25.0))
+    held: list[tuple[int, int]] = []
     for _ in range(40):  # half a kilometre; the route was drawn out for 300 m
         state = sim.step(state, KEEP)
+        if state.frame % 12 == 0:
+            held.append(alive())
+    # Once the map forgets as much as it learns, a step leaves what was true during it: four small tensors.
+    (tensors, size), (tensors_after, size_after) = held[1:]
+    assert tensors_after - tensors <= 12 * 4
+    assert size_after - size < 12 * 1000
     assert state.progress == pytest.approx(500.0, abs=1.0)
     assert abs(state.aside) < 1.0
     grid = state.inner.world.static.grid
