@@ -144,11 +144,11 @@ def test_what_others_wrote_is_text_to_the_page(made: Batch, tmp_path: Path) -> N
 
 
 def test_a_batch_without_a_finished_scenario_has_no_report(tmp_path: Path, manifest: Path) -> None:
-    from worldloom.apps.batch.folder import create_batch
+    from worldloom.apps.batch.folder import begin_batch, check_beginning
     from worldloom.apps.batch.store import LocalStore
 
     store = LocalStore(tmp_path / "b")
-    create_batch(store, manifest)
+    begin_batch(store, manifest, check_beginning(store, manifest))
     assert report_batch(store.address, tmp_path / "r.html") == 3
     assert not (tmp_path / "r.html").exists()
     assert list(Ledger(store).entries()) == []

@@ -107,7 +107,8 @@ HOSTILE = {
     "another token": ("GET", "/v1/starts", None, {"Authorization": "Bearer guess"}, 401, "Authorization: Bearer"),
     "another scheme": ("GET", "/v1/starts", None, {"Authorization": f"Basic {TOKEN}"}, 401, "Bearer"),
     "a token and more": ("GET", "/v1/starts", None, {"Authorization": f"Bearer {TOKEN}x"}, 401, "Bearer"),
-    "the docs without a token": ("GET", "/docs", None, {"Authorization": ""}, 401, "Bearer"),
+    "the schema without a token": ("GET", "/v1/openapi.json", None, {"Authorization": ""}, 401, "Bearer"),
+    "a page that fetches scripts": ("GET", "/docs", None, {}, 404, "Not Found"),
     "no such path": ("GET", "/v1/secrets", None, {}, 404, "Not Found"),
     "a path out of it": ("GET", "/v1/../../etc/passwd", None, {}, 404, "Not Found"),
     "another method": ("PUT", SESSIONS, start(), {}, 405, "Method Not Allowed"),
@@ -136,6 +137,13 @@ HOSTILE = {
     "a session elsewhere": ("GET", f"{SESSIONS}/..%2f..%2fetc/log", None, {}, 404, ""),
     "a long name": ("GET", f"{SESSIONS}/{'a' * 5000}/log", None, {}, 404, "open session"),
 }
+
+
+def test_the_schema_tells_of_every_route(address: str) -> None:
+    status, content = ask(address, "GET", "/v1/openapi.json")
+    assert status == 200
+    assert f"{SESSIONS}/{{session}}/branch" in content["paths"]
+    assert {"StartSession", "StepChunk"} <= set(content["components"]["schemas"])
 
 
 def alive(address: str) -> None:

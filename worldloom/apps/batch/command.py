@@ -10,7 +10,7 @@ from rich.console import Console
 from worldloom.apps.batch.backends import NAMES, Backend
 from worldloom.apps.batch.driving.kind import DrivingKind
 from worldloom.apps.batch.engine import RETRIES, OutOfRoom, Tally, drive, missing
-from worldloom.apps.batch.folder import Batch, create_batch, open_batch
+from worldloom.apps.batch.folder import Batch, begin_batch, check_beginning, open_batch, resuming
 from worldloom.apps.batch.manifest import check_manifest
 from worldloom.apps.batch.plan import write_plan
 from worldloom.apps.batch.progress import Progress, duration
@@ -63,6 +63,8 @@ def plan_batch(out: Path, sweep: Path | None, options: dict[str, Any]) -> str:
         InputError: neither gives a source, or no scenario comes of it.
     """
     given = load_values(sweep) if sweep is not None else {}
+    if sweep is None and "sources" not in options:
+        raise InputError("expected --clip, --occ3d, --towns or --sweep to make scenarios of, got none")
     folder = sweep.parent if sweep is not None else Path()
     values = {**given, **options} if isinstance(given, dict) else given
     planned = write_plan(sweep_from_json(values, str(sweep or "the options"), folder), out)
@@ -84,8 +86,9 @@ def run_batch(manifest: Path, out: str, options: RunOptions, kind: Kind | None =
         facts = check_manifest(manifest)
         console.print(f"would make {_some(facts.count, options.limit)} in {store.address}", highlight=False)
         return DONE
+    beginning = check_beginning(store, manifest)  # before a lock, or anything else, is left there
     with driving_alone(store):
-        return _make(create_batch(store, manifest), options, console, kind)
+        return _make(begin_batch(store, manifest, beginning), options, console, kind)
 
 
 def resume_batch(address: str, options: RunOptions, kind: Kind | None = None) -> int:
@@ -120,13 +123,13 @@ def _make(batch: Batch, options: RunOptions, console: Console, kind: Kind | None
                 limit=options.limit, retries=options.retries, pardon=options.pardon,
             )  # fmt: skip
     except (KeyboardInterrupt, Terminated) as stop:
-        console.print(f"stopped; go on with: worldloom batch resume {batch.store.address}", highlight=False)
+        console.print(f"stopped; go on with: {resuming(batch.store)}", highlight=False, soft_wrap=True)
         if isinstance(stop, KeyboardInterrupt):
             raise
         return TERMINATED
     except OutOfRoom as error:
-        console.print(f"{error}; what is finished is kept, go on with: worldloom batch resume {batch.store.address}",
-                      highlight=False, soft_wrap=True)  # fmt: skip
+        said = f"{error}; what is finished is kept, go on with: {resuming(batch.store)}"
+        console.print(said, highlight=False, soft_wrap=True)
         return FAILED
     _say(batch, tally, progress, console)
     if tally.failed:

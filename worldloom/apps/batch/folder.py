@@ -9,10 +9,12 @@ journal.jsonl    when and how fast shards were made; nothing depends on it
 """
 
 import json
+import shlex
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from worldloom import __version__
 from worldloom.apps.batch.identity import Makers, makers_of
@@ -77,19 +79,33 @@ class Batch:
         return str(Path(tempfile.gettempdir()) / "worldloom-batch-sources")
 
 
-def create_batch(store: Store, manifest: Path) -> Batch:
-    """Begin a batch: the manifest is checked and copied, and what makes the shards written down.
+class Beginning(NamedTuple):
+    """What a batch will be."""
+
+    facts: ManifestFacts
+    makers: Makers
+
+
+def check_beginning(store: Store, manifest: Path) -> Beginning:
+    """Whether a batch can begin there; nothing is written.
 
     Raises:
         InputError: something is there already, a bad manifest, or a model without weights.
     """
     facts = check_manifest(manifest)
-    makers = makers_of(facts.models)
-    if store.read(HEADER) is not None:
-        raise InputError(f"{store.address} holds a batch; go on with: worldloom batch resume {store.address}")
-    there = {name for name in (*store.sizes(""), *store.folders("")) if not name.startswith(".")}
-    if strangers := there - {MANIFEST}:  # that may be of a run that was killed before it wrote the header
-        raise InputError(f"{store.address}: expected a new or empty folder, got one that holds {min(strangers)}")
+    beginning = Beginning(facts, makers_of(facts.models))
+    _check_empty(store)
+    return beginning
+
+
+def begin_batch(store: Store, manifest: Path, beginning: Beginning) -> Batch:
+    """Begin a batch: the manifest is copied, and what makes the shards written down.
+
+    Raises:
+        InputError: something has come there since it was checked.
+    """
+    _check_empty(store)
+    facts, makers = beginning
     with tempfile.TemporaryDirectory() as folder:
         canonical = Path(folder) / MANIFEST
         save_manifest(canonical, read_manifest(manifest))
@@ -105,6 +121,19 @@ def create_batch(store: Store, manifest: Path) -> Batch:
     }
     store.write(HEADER, (json.dumps(header, indent=1, sort_keys=True) + "\n").encode())
     return Batch(store, makers, facts.count, facts.sha256)
+
+
+def resuming(store: Store) -> str:
+    """The command that goes on with a batch, to be pasted into a shell."""
+    return f"worldloom batch resume {shlex.quote(store.address)}"
+
+
+def _check_empty(store: Store) -> None:
+    if store.read(HEADER) is not None:
+        raise InputError(f"{store.address} holds a batch; go on with: {resuming(store)}")
+    there = {name for name in (*store.sizes(""), *store.folders("")) if not name.startswith(".")}
+    if strangers := there - {MANIFEST}:  # that may be of a run that was killed before it wrote the header
+        raise InputError(f"{store.address}: expected a new or empty folder, got one that holds {min(strangers)}")
 
 
 def open_batch(store: Store) -> Batch:

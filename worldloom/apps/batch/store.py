@@ -283,8 +283,11 @@ def driving_alone(store: Store) -> Iterator[None]:
     if not isinstance(store, LocalStore):
         yield
         return
-    store.root.mkdir(parents=True, exist_ok=True)
-    driver = os.open(store.root / ".driver.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        store.root.mkdir(parents=True, exist_ok=True)
+        driver = os.open(store.root / ".driver.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"{store.address}: expected a folder to write to, got {error.strerror}") from error
     try:
         try:
             fcntl.flock(driver, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,5 +1,6 @@
 """The doors of `worldloom batch`. Nothing heavy is imported before a verb is called."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +81,7 @@ def plan(
         "sample": sample,
     }
     planned = plan_batch(out, sweep, {key: value for key, value in options.items() if value is not None})
-    typer.echo(f"{out} has {planned}; make them with: worldloom batch run {out} --out BATCH")
+    typer.echo(f"{out} has {planned}; make them with: worldloom batch run {shlex.quote(str(out))} --out BATCH")
 
 
 @batch.command()

@@ -10,7 +10,8 @@
     DELETE /v1/sessions/NAME
 
 A refusal is {"error": one line}: 400 no JSON, 401 token, 404 no such session, 413 too large, 415 no JSON by its header,
-422 values that cannot be, 429 too fast, 503 no room. `/docs` draws all this from the messages' types.
+422 values that cannot be, 429 too fast, 503 no room. `/v1/openapi.json` tells all this from the messages' types; no
+page draws it, since FastAPI's fetches its scripts from elsewhere and could not send the token.
 """
 
 import math
@@ -36,7 +37,7 @@ MAX_WAITING = 64  # requests that wait for the world
 
 def make_app(service: SessionService, gate: Gate) -> App:
     """The ASGI application."""
-    app = FastAPI(title="worldloom", version=__version__, openapi_url="/v1/openapi.json", redoc_url=None)
+    app = FastAPI(title="worldloom", version=__version__, openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
     waiting = threading.BoundedSemaphore(MAX_WAITING)
 
     def ask(call: Callable[[], T]) -> T:

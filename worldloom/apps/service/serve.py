@@ -50,7 +50,7 @@ def serve(
     starts = {start.name: start for start in starts_of(list(clips) or None)}
     world = ModelWorld(WorldModel.from_pretrained(model))
     app = make_app(SessionService(Simulation(world), starts, limits), Gate(token, rate=rate))
-    print(f"worldloom: {len(starts)} starts at http://{host}:{port}, described at /docs", file=sys.stderr)
+    print(f"worldloom: {len(starts)} starts at http://{host}:{port}, described in /v1/openapi.json", file=sys.stderr)
     if not os.environ.get(TOKEN_VARIABLE):
         print(f"worldloom: token {token}", file=sys.stderr)
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_keep_alive=10, limit_concurrency=256)
