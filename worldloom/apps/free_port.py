@@ -19,6 +19,10 @@ def check_free(host: str, port: int, what: str) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do: one just closed is none
         try:
             probe.bind((host, port))
+        except socket.gaierror as error:
+            raise InputError(
+                f"no {what} can be served at {host}:{port}: {error.strerror}; try another --host"
+            ) from error
         except OSError as error:
             raise InputError(
                 f"no {what} can be served at {host}:{port}: {error.strerror}; try another --port"

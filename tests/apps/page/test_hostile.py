@@ -216,7 +216,7 @@ def test_an_error_is_one_line_without_this_servers_folders(message: str, said: s
         ({"keep_hours": -1.0}, "--keep-hours must be 0 or more"),
         ({"keep_hours": float("nan")}, "--keep-hours must be 0 or more"),
         ({"clips": [Path("/no/such.npz")]}, "expected a clip file, a scene folder or a data set"),
-        ({"show": Path("/no/such")}, "expected a result of worldloom scene or drive"),
+        ({"show": Path("/no/such")}, "expected a result of worldloom scene, recon or drive"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], words: str, tmp_path: Path) -> None:

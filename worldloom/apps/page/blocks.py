@@ -13,7 +13,8 @@ from worldloom.apps.page.worlds_tab import WorldsTab
 from worldloom.errors import InputError
 
 _INTRO = """# worldloom
-**Scene**: a 360° panorama becomes a world you can walk through. **Reconstruct**: so do many photos, or a video.
+**Scene**: a 360° panorama, a photo or a text becomes a world you can walk through. **Reconstruct**: so do many photos
+of one place, or a video.
 **Drive**: past occupancy and an ego path become the futures."""
 # Whether the browser draws WebGL on the processor; then the server draws faster.
 _SOFTWARE_WEBGL = """() => {

@@ -28,6 +28,7 @@ from worldloom.render import render_bev
 
 STAGES = ("forecast", "pictures")
 SAMPLE = "the sample street"
+ALL = "all"  # futures at once
 MAP_PIXELS = 480
 MOST_FUTURES, MOST_FRAMES, MOST_PAST = 8, 16, 8
 _SIDE = OCC3D_GRID.shape[0] * OCC3D_GRID.voxel_size  # metres of the map
@@ -157,15 +158,19 @@ class DriveTab:
         names = _futures_of(piece)
         choices = [(f"future {i + 1}", name) for i, name in enumerate(names)]
         about = shown.film(piece, "perspective.mp4") + shown.links(piece)
-        which = gr.update(choices=choices, value=names[0] if names else None)
+        if len(names) > 1:
+            choices.insert(0, ("all side by side", ALL))
+        which = gr.update(choices=choices, value=choices[0][1] if choices else None)
         return "", futures, about, gr.update(visible=bool(names)), which, *self._pane.closed(walk), piece.name
 
     def _enter(self, name: str | None, which: str | None, walk: str | None, on_server: bool) -> tuple:
         piece = None if name is None else self._services.visitors.find(name)
         try:
-            if piece is None or which not in _futures_of(piece):
+            names = [] if piece is None else _futures_of(piece)
+            chosen = names if which == ALL else [name for name in names if name == which]
+            if piece is None or not chosen:
                 raise InputError("expected a future to walk through, got none")
-            return self._pane.opened(piece.result, walk, on_server, which)
+            return self._pane.opened(piece.result, walk, on_server, chosen)
         except InputError as error:
             return shown.error(error), None
 

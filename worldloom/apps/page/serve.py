@@ -72,7 +72,9 @@ def serve(
     require("gradio", "apps", "the web page")
     require("viser", "apps", "the viewer")
     if show is not None and not ((show / "scene.ply").is_file() or (show / "future.npz").is_file()):
-        raise InputError(f"expected a result of worldloom scene or drive (scene.ply or future.npz), got {show}")
+        raise InputError(
+            f"expected a result of worldloom scene, recon or drive (a folder with scene.ply or future.npz), got {show}"
+        )
     secret = _secret(auth if auth is not None else os.environ.get(AUTH_VARIABLE))
     offered = _offered(clips)
     if not 0 <= keep_hours <= 1e6:

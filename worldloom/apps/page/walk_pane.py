@@ -1,5 +1,6 @@
 """The part of a tab in which a result is walked through."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import gradio as gr
 
 from worldloom.apps.page import shown
 from worldloom.apps.page.services import Services
+from worldloom.apps.walk.viewer import FUTURE
 
 
 class WalkPane:
@@ -25,16 +27,18 @@ class WalkPane:
         self.inputs, self.outputs = [self._walk, on_server], [self._view, self._walk]
         on_server.change(self._switch, self.inputs, None, queue=False, api_visibility="private")
 
-    def opened(self, result: Path, walk: str | None, on_server: bool, frames: str = "future.npz") -> tuple[str, str]:
+    def opened(
+        self, result: Path, walk: str | None, on_server: bool, futures: Sequence[str] = (FUTURE,)
+    ) -> tuple[str, str]:
         """Values of `outputs`, from those of `inputs`.
 
         Args:
-            frames: the file of a drive's result to walk in.
+            futures: files of a drive's result to walk in, side by side.
         Raises:
             InputError: nothing to walk in is there.
         """
         self._walks.close(walk)
-        name = self._walks.open(result, on_server, frames)
+        name = self._walks.open(result, on_server, futures)
         return shown.walk_frame(name), name
 
     def closed(self, walk: str | None) -> tuple[str, None]:

@@ -5,11 +5,13 @@ import secrets
 import threading
 import urllib.request
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from worldloom.apps.walk import Viewer
+from worldloom.apps.walk.viewer import FUTURE
 
 MOST_OPEN = 8  # viewers; each holds a scene in memory
 PREFIX = "/walk"
@@ -22,7 +24,7 @@ class Walks:
         self._open: OrderedDict[str, Viewer] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, result: Path, server_render: bool, frames: str = "future.npz") -> str:
+    def open(self, result: Path, server_render: bool, futures: Sequence[str] = (FUTURE,)) -> str:
         """A viewer of a result; returns its name. Beyond MOST_OPEN, the oldest is closed.
 
         Raises:
@@ -30,7 +32,7 @@ class Walks:
         """
         viewer = Viewer(server_render=server_render)
         try:
-            viewer.show_result(result, frames)
+            viewer.show_result(result, futures)
         except BaseException:
             viewer.stop()
             raise

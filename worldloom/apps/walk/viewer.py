@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from worldloom.apps.walk.abreast import Abreast
 from worldloom.apps.walk.passage import ARM
 from worldloom.apps.walk.stream import Stream
 from worldloom.apps.walk.visit import Visit
@@ -27,6 +28,8 @@ from worldloom.geometry.io import load_clip
 from worldloom.recon.distance_picture import distance_colours
 from worldloom.render import gaussians_from_occupancy, render
 
+FUTURE = "future.npz"  # the expected one of a drive
+Frames = list[Gaussians] | Abreast
 BACKGROUND = (1.0, 1.0, 1.0)  # as viser's own page
 COLOUR, DEPTH, NORMALS = "colour", "depth", "normals"
 DEPTH_ENDS = (0.3, 40.0)  # metres: darkest and lightest
@@ -45,9 +48,10 @@ class Viewer:
         )
         self._server.gui.add_markdown("Drag to look, **W A S D** or arrows to move, **Q E** to sink and rise.")
         self._server.scene.set_up_direction("+z")
-        self._frames: list[Gaussians] = []
+        self._frames: Frames = []
         self._look, self._asset = COLOUR, b""
         self._nodes: list[Any] = []
+        self._names: list[Any] = []
         self._slider = None
         self._visit: Visit | None = None
         self._lock = threading.RLock()
@@ -77,20 +81,23 @@ class Viewer:
             stream.stop()
         self._server.stop()
 
-    def show_result(self, folder: Path, frames: str = "future.npz") -> None:
-        """Show what a run left in `folder`: a scene to walk in, or a driving future, the clip `frames`.
+    def show_result(self, folder: Path, futures: Sequence[str] = (FUTURE,)) -> None:
+        """Show what a run left in `folder`: a scene to walk in, or driving futures, the clips of these names.
 
         Raises:
             InputError: there is neither, or it is damaged.
         """
         if (folder / "scene.ply").is_file():
             self.show_world(World.open(folder))
-        elif (folder / frames).is_file():
-            self.show_future(load_clip(folder / frames))
+        elif futures and all((folder / name).is_file() for name in futures):
+            clips = [load_clip(folder / name) for name in futures]
+            if len(clips) == 1:
+                self.show_future(clips[0])
+            else:
+                self.show_abreast(clips)
         else:
-            raise InputError(
-                f"expected a result of worldloom scene, recon or drive (scene.ply or {frames}), got {folder}"
-            )
+            names = " ".join(("scene.ply or", *futures))
+            raise InputError(f"expected a result of worldloom scene, recon or drive ({names}), got {folder}")
 
     def show_world(self, world: World) -> None:
         """Show a scene with all that a visit needs: ground under the feet, layers, a map, a camera."""
@@ -119,6 +126,20 @@ class Viewer:
             for labels, world_from_ego in zip(occupancy.labels, occupancy.world_from_ego, strict=True)
         ]
         self._show(frames, *_BEHIND_CAR, dt=occupancy.dt)
+
+    def show_abreast(self, futures: Sequence[Occupancy]) -> None:
+        """Show futures of one moment side by side, the first on the left, with one time slider for all.
+
+        Raises:
+            InputError: futures of different lengths.
+        """
+        abreast = Abreast(futures)
+        far = 12.0 * len(futures)  # so that all are in view
+        self._show(abreast, (-8.0 - far, 0.0, 14.0 + far), (12.0, 0.0, 0.0), dt=futures[0].dt)
+        self._names = [
+            self._server.scene.add_label(f"/names/{i}", f"future {i}", position=(0.0, y, 6.0))
+            for i, y in enumerate(abreast.places, 1)
+        ]
 
     def show_moment(self, gaussians: Gaussians) -> None:
         """Show a world that changes, around a car at the origin; the first call places the camera behind it."""
@@ -178,16 +199,19 @@ class Viewer:
 
     def _show(
         self,
-        frames: Sequence[Gaussians],
+        frames: Frames,
         eye: tuple[float, float, float],
         target: tuple[float, float, float],
         dt: float = 0.0,
     ) -> None:
         with self._lock:
-            self._frames, self._look, self._asset = list(frames), COLOUR, b""
+            self._frames, self._look, self._asset = frames, COLOUR, b""
             if self._slider is not None:
                 self._slider.remove()
                 self._slider = None
+            for name in self._names:
+                name.remove()
+            self._names = []
             if len(frames) > 1:
                 self._slider = self._server.gui.add_slider(
                     "Frame", min=0, max=len(frames) - 1, step=1, initial_value=0, hint=f"{dt:g} s apart"
