@@ -14,6 +14,7 @@ import torch
 
 from worldloom.apps.batch.command import RunOptions, run_batch
 from worldloom.apps.batch.export import export_batch
+from worldloom.apps.batch.export.openscenario import _opendrive_of
 from worldloom.apps.batch.export.scene import ExportScene, load_scene
 from worldloom.apps.batch.folder import Batch, open_batch
 from worldloom.apps.batch.manifest import save_manifest
@@ -239,3 +240,24 @@ def test_pickles_do_not_depend_on_the_hash_seed(scenes: list[ExportScene]) -> No
     short = replace(ego, world_from_actor=ego.world_from_actor[:2], present=ego.present[:2])
     with pytest.raises(InputError, match="expected 4 frames"):
         description(Scenario("a", scenes[0].ego, {"x": short}))
+
+
+@pytest.mark.parametrize(
+    ("location", "found"),
+    [
+        ("harbour", True),
+        ("../../secret", False),
+        ("../data/opendrive/harbour", False),
+        ("/etc/passwd", False),
+        (7, False),
+    ],
+)
+def test_roads_are_looked_for_in_the_data_set_alone(tmp_path: Path, location: object, found: bool) -> None:
+    root = tmp_path / "data"
+    (root / "v1.0-synth").mkdir(parents=True)
+    (root / "opendrive").mkdir()
+    for roads in (root / "opendrive" / "harbour.xodr", tmp_path / "secret.xodr"):
+        roads.write_text("<OpenDRIVE/>")
+    (root / "v1.0-synth" / "scene.json").write_text(json.dumps([{"name": "a", "log_token": "l"}]))
+    (root / "v1.0-synth" / "log.json").write_text(json.dumps([{"token": "l", "location": location}]))
+    assert _opendrive_of(root, "a") == (root / "opendrive" / "harbour.xodr" if found else None)

@@ -1,5 +1,6 @@
 """The driving environment keeps gymnasium's rules, whatever is observed and however it is driven."""
 
+import dataclasses
 import itertools
 import math
 import subprocess
@@ -111,6 +112,13 @@ def test_contacts_terminate(start: ClipStart, curvature: float, fault: float) ->
     assert env.metrics()["no_collision"] == fault
     # Half of the four seconds were not driven.
     assert env.metrics()["pdms"] <= 0.5
+
+
+@pytest.mark.parametrize(("aside", "lost"), [(9.9, False), (10.1, True), (-9.9, False), (-10.1, True)])
+def test_who_is_far_beside_the_route_is_lost(aside: float, lost: bool) -> None:
+    env = make()
+    env.reset(seed=0)
+    assert env._ended(dataclasses.replace(env.state, aside=aside)) == (lost, False)
 
 
 def test_leaving_the_route_terminates() -> None:

@@ -102,6 +102,27 @@ def test_paths_and_visitor_are_on_the_map(tmp_path: Path) -> None:
         assert (np.abs(drawn.astype(int) - plain).sum(-1) > 60).sum() > 40, "the arrow is seen, also at the edge"
 
 
+def test_a_click_finds_what_is_seen_first(tmp_path: Path) -> None:
+    world = World.open(folder_of(tmp_path, {"panorama_size": "64x32"}))
+    assert world.hit((0.0, 0.0, 0.0), (2.0, 0.4, 0.0)) == pytest.approx((2.5, 0.5, 0.0), abs=0.05)
+    assert world.hit((0.0, 0.0, 0.0), (0.5, 0.25, -0.8)) == pytest.approx((1.0, 0.5, -1.6), abs=0.05)
+    assert world.hit((0.0, 0.0, 0.0), (-1.0, 0.0, 0.3)) is None
+
+
+@pytest.mark.parametrize(("yaw", "ahead"), [(0.0, (0, -1)), (1.5708, (-1, 0)), (3.1416, (0, 1)), (-1.5708, (1, 0))])
+def test_the_arrow_on_the_map_points_where_the_visitor_looks(
+    yaw: float, ahead: tuple[int, int], tmp_path: Path
+) -> None:
+    plan = Minimap.of(World.open(folder_of(tmp_path, {"panorama_size": "64x32"})))
+    drawn = np.abs(plan.with_visitor(0.5, -0.5, yaw).astype(int) - np.asarray(plan.picture)).sum(-1) > 60
+    rows, columns = np.nonzero(drawn)
+    # The tip is 11 pixels ahead and too sharp to be seen whole, the tails are 7 behind.
+    reach = np.stack([columns, rows], 1) - np.array(plan.at(0.5, -0.5))
+    along = reach @ np.array(ahead)
+    assert 8 <= along.max() <= 12
+    assert -8 <= along.min() <= -5
+
+
 def test_voxels_and_air_are_measured(tmp_path: Path) -> None:
     world = World.open(folder_of(tmp_path, {"panorama_size": "64x32"}))
     assert len(world.voxel_splats) > 500

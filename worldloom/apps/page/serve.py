@@ -1,5 +1,6 @@
 """The server of the page: one port for the page, its viewers and its files."""
 
+import logging
 import os
 import threading
 import time
@@ -33,14 +34,17 @@ class Page:
         self._stopped.set()
         self.services.jobs.close()
         self.services.walks.close_all()
+        # Browsers that are still listening are cut off after a moment; uvicorn would tell of each with a traceback.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._server.should_exit = True
         self._thread.join(10)
 
     def wait(self) -> None:
         """Until the server ends, or Ctrl-C."""
         try:
-            while self._thread.is_alive():
-                self._thread.join(0.5)
+            # Not `join`: one that Ctrl-C interrupts takes the thread for ended (Python 3.11).
+            while self._thread.is_alive() and not self._stopped.wait(0.5):
+                pass
         finally:
             self.close()
 
@@ -144,7 +148,7 @@ def _start(
     )  # fmt: skip
     config = uvicorn.Config(
         Gate(app, visitors, auth), host=host, port=port, log_level="error", ws_max_size=1 << 26,
-        ws_per_message_deflate=False, lifespan="on", timeout_graceful_shutdown=3,
+        ws_per_message_deflate=False, lifespan="on", timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 
+from worldloom.apps.walk import background
+
 
 class Newest:
     """Calls `work` after each request; of requests that come while it works, one call more is made."""
@@ -11,7 +13,7 @@ class Newest:
         self._work = work
         self._asked = threading.Event()
         self.stopped = False
-        threading.Thread(target=self._run, daemon=True).start()
+        background.start(self._run, stop=self.stop)
 
     def request(self) -> None:
         self._asked.set()

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from worldloom.apps.walk import background
 from worldloom.apps.walk.minimap import Minimap
 from worldloom.apps.walk.newest import Newest
 from worldloom.apps.walk.passage import Place
@@ -22,7 +23,7 @@ from worldloom.apps.walk.recording import FPS, Recording
 from worldloom.apps.walk.stream import camera_from_viser, pixels_of
 from worldloom.apps.walk.world import World
 from worldloom.errors import InputError, MissingExtra
-from worldloom.geometry import Camera, intrinsics, look_at
+from worldloom.geometry import Camera
 from worldloom.geometry.io import save_camera_paths, save_video
 from worldloom.render import render
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 WALK, FLY = "Walk", "Fly"
 LAYERS = ("Splats", "Mesh", "Voxels", "Depth", "Normals")
 SCREENSHOT_HEIGHT = 1080  # pixels
-_AIM = 15  # pixels of the little picture by which a click finds what it hit
 _LEVEL = 0.25  # metres by which what was hit may be off the floor
 _MAP_SECONDS = 0.15  # between two pictures of the map
 _NUDGE = 0.01  # metres; a smaller difference is no reason to move a camera
@@ -58,7 +58,7 @@ class Visit:
         viewer.server.scene.on_click()(self._clicked)
         for client in viewer.server.get_clients().values():
             self.welcome(client)
-        threading.Thread(target=self._measure_air, daemon=True).start()
+        background.start(self._measure_air)
 
     def stop(self) -> None:
         """End all threads."""
@@ -171,7 +171,7 @@ class Visit:
 
     def _clicked(self, event: Any) -> None:
         """Go where the ground was clicked; in flight, half-way to what was clicked."""
-        hit = self.hit(event.ray_origin, event.ray_direction)
+        hit = self._world.hit(event.ray_origin, event.ray_direction)
         footing = self._world.footing
         if hit is None:
             self._say("Nothing is there to go to.")
@@ -184,18 +184,6 @@ class Visit:
         else:
             x, y, z = ((a + b) / 2 for a, b in zip(event.ray_origin, hit, strict=True))
             self._teleport(event.client, (x, y, z))
-
-    def hit(self, origin: Place, direction: Place) -> Place | None:
-        """What a ray from an eye meets first in the splats, world metres; None if nothing."""
-        eye, ahead = torch.tensor(origin, dtype=torch.float32), torch.tensor(direction, dtype=torch.float32)
-        pose = look_at(eye, eye + ahead)
-        size = (_AIM, _AIM)
-        with torch.no_grad():
-            seen = render(self._world.gaussians, Camera(pose, intrinsics(math.radians(2), size), size))
-        middle = _AIM // 2
-        if not seen.median_valid[middle, middle]:
-            return None
-        return _place((eye + seen.median_depth[middle, middle] * pose[:3, 2]).tolist())
 
     def _change_layer(self) -> None:
         layer, viewer = self._layer.value, self._viewer
@@ -289,7 +277,7 @@ class Visit:
             except (InputError, MissingExtra, TimeoutError) as error:
                 self._say(str(error))
 
-        threading.Thread(target=run, daemon=True).start()
+        background.start(run)
 
 
 def _place(point: Any) -> Place:

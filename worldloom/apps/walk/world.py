@@ -1,5 +1,6 @@
 """A scene to walk in: its splats, where to begin, its paths, and what is measured of it when it is asked for."""
 
+import math
 import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,11 +13,11 @@ from torch import Tensor
 from worldloom.apps.walk.passage import ARM, Air, Footing, Place, towards
 from worldloom.apps.walk.start_view import StartView, start_view_of
 from worldloom.errors import InputError
-from worldloom.geometry import CameraPath, Gaussians
+from worldloom.geometry import Camera, CameraPath, Gaussians, intrinsics, look_at
 from worldloom.geometry.io import load_camera_paths, load_gaussians
 from worldloom.geometry.io.textured import Node, save_textured_glb
 from worldloom.recon import mesh as surfaces
-from worldloom.render import gaussians_from_occupancy
+from worldloom.render import gaussians_from_occupancy, render
 from worldloom.scenegen.walkable import walkable
 
 EYE = 1.5  # metres over the floor, where nothing tells how high the eye was
@@ -25,6 +26,7 @@ _VIEW_SIZE = 256  # pixels of the views that surfaces are measured in
 _VOXELS_ACROSS = 160  # of the longest side, about
 _FINEST = 0.1  # metres
 _FACES = 40_000  # of the mesh, about
+_AIM = 15  # pixels of the little picture by which a click finds what it hit
 _SHADES = 64  # heights of voxels that are told apart
 # From low to high, each lighter than the one before.
 _HEIGHTS = ((0.16, 0.20, 0.38), (0.13, 0.44, 0.55), (0.30, 0.67, 0.50), (0.73, 0.82, 0.36), (0.99, 0.93, 0.60))
@@ -78,6 +80,19 @@ class World:
     def air(self) -> Air:
         """Takes seconds."""
         return Air.around(self._voxels)
+
+    def hit(self, origin: Place, direction: Place) -> Place | None:
+        """What a ray from an eye meets first in the splats, world metres; None if nothing."""
+        eye, ahead = torch.tensor(origin, dtype=torch.float32), torch.tensor(direction, dtype=torch.float32)
+        pose = look_at(eye, eye + ahead)
+        size = (_AIM, _AIM)
+        with torch.no_grad():
+            seen = render(self.gaussians, Camera(pose, intrinsics(math.radians(2), size), size))
+        middle = _AIM // 2
+        if not seen.median_valid[middle, middle]:
+            return None
+        x, y, z = (eye + seen.median_depth[middle, middle] * pose[:3, 2]).tolist()
+        return x, y, z
 
     @cached_property
     def voxel_splats(self) -> Gaussians:
