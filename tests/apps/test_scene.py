@@ -18,6 +18,7 @@ from worldloom.geometry.io.images import load_image, save_hdr, save_image
 from worldloom.geometry.io.navmesh import load_navmesh
 from worldloom.geometry.io.video import load_video
 from worldloom.ops import save_weights
+from worldloom.recon.scene_distance import EMBEDDED, FLOOR
 from worldloom.scenegen import plan_paths
 from worldloom.scenegen.completion.detail_network import DetailConfig, DetailNetwork
 from worldloom.scenegen.completion.network import CompletionConfig, CompletionNetwork
@@ -49,10 +50,11 @@ def picture(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="module")
 def few_small_views():
-    """The preview at its full size is for people."""
+    """The preview at its full size is for people, and of so few rows networks see little."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene, "MAX_FRAMES", 12)
         patch.setattr(scene, "VIEW_SIZE", (54, 96))
+        patch.setattr(scene, "EMBEDDED", FLOOR)
         patch.setattr(scene, "plan_paths", partial(plan_paths, max_voxels=150_000))
         yield
 
@@ -145,7 +147,7 @@ def test_camera_height_is_the_scale(picture, made, tmp_path):
 @pytest.mark.parametrize("stage", ["splats", "files", "path", "preview"])
 def test_interrupted_anywhere_and_resumed_it_is_the_same(picture, made, stage, tmp_path, monkeypatch):
     call = {
-        "splats": "splats_from_panorama",
+        "splats": "scene_splats",
         "files": "save_gaussians",
         "path": "plan_picture",
         "preview": "contact_sheet",
@@ -187,6 +189,14 @@ def test_force_replaces(picture, made, tmp_path):
     second = scene.make_scene(picture, tmp_path / "out", force=True)
     assert first.report["request"]["seed"] == 1
     assert contents(second.folder) == contents(made.folder)
+
+
+def test_distance_is_learned_if_nothing_is_said(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr(scene, "EMBEDDED", EMBEDDED)
+    report = scene.make_scene(picture, tmp_path / "out", families=("wander",)).report
+    assert report["depth_model"] == "small"
+    assert report["method"].startswith("learned")
+    assert report["place"] == "open"
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".exr", ".hdr"])
@@ -280,7 +290,6 @@ def test_a_photo_stays_in_the_middle_and_the_rest_is_made_up(tmp_path, tiny_gene
     assert float(panorama[:, :, 0].max()) > 0.3  # filled in from around, as the network is not trained
     assert result.report["fov_deg"] == 80
     assert result.report["generator"] == "generator"
-    assert result.report["depth_model"] == "small"
     assert any("made up" in warning for warning in result.report["warnings"])
 
 

@@ -92,8 +92,8 @@ def scene(
     depth_model: Annotated[
         str | None,
         typer.Option(
-            help="What tells distance: floor (usual for panoramas), small (learned, usual for what is made up), other "
-            "weights, .onnx, or transformers folder."
+            help="What tells distance: small (learned, as usual), floor (nothing learned), other weights, .onnx, or "
+            "transformers folder."
         ),
     ] = None,
     paths: Annotated[

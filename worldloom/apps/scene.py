@@ -26,10 +26,10 @@ from worldloom.geometry.io.navmesh import save_navmesh
 from worldloom.geometry.io.npz import load_npz, save_npz
 from worldloom.geometry.io.video import save_video
 from worldloom.geometry.posed_images import PosedImages
-from worldloom.recon.centre_view import centre_psnr, match_centre_colours
+from worldloom.recon.centre_view import centre_psnr
 from worldloom.recon.distance_picture import distance_picture
-from worldloom.recon.panorama_splats import splats_from_panorama
-from worldloom.recon.scene_distance import EMBEDDED, FLOOR, SceneDistance, distance_of_panorama
+from worldloom.recon.panorama_backdrop import scene_splats
+from worldloom.recon.scene_distance import EMBEDDED, SceneDistance, distance_of_panorama
 from worldloom.render import render
 from worldloom.render.caption import contact_sheet
 from worldloom.scenegen import FAMILIES, Plan, ScenePath, plan_paths
@@ -70,8 +70,7 @@ def make_scene(
 
     Args:
         source: a panorama's file, or what else a scene can be made from.
-        depth_model: that of `distance_of_panorama`; not needed where the distance is known. If not given, EMBEDDED for
-            what was made up, FLOOR for what is given.
+        depth_model: that of `distance_of_panorama`, EMBEDDED if not given; not to be given where the distance is known.
         paths: a file of camera paths or posed images (`load_camera_paths`); the film is along the first of them.
         families: of the paths to plan, names in `FAMILIES`; may be empty if there are `paths`.
         seed: of what is made up, and of the paths.
@@ -96,7 +95,7 @@ def make_scene(
     source = SceneInput(source) if isinstance(source, Path) else source
     if source.is_world and (told_height or depth_model is not None):
         raise InputError("a procedural world has its own scale and distances; leave out --camera-height, --depth-model")
-    depth_model = depth_model or (FLOOR if source.is_panorama else EMBEDDED)
+    depth_model = depth_model or EMBEDDED
     make = source.check()
     used_rows = rows or (MAX_ROWS if source.is_panorama else GENERATED_ROWS)
     request = {
@@ -165,7 +164,7 @@ def _build(
     film = load_cameras(folder / "cameras.json").cameras
     with run.stage("splats") as todo:
         if todo:
-            gaussians = match_centre_colours(panorama, splats_from_panorama(panorama))
+            gaussians = scene_splats(panorama)
             save_gaussians(folder / "scene.ply", gaussians)
     # All that follows is made from the file: what is checked and shown is what the user gets, also after --resume.
     gaussians = load_gaussians(folder / "scene.ply")

@@ -31,12 +31,17 @@ def centre_psnr(panorama: Panorama, gaussians: Gaussians, magnification: float =
     return -10 * math.log10(max(mse, 1e-10))
 
 
-def match_centre_colours(panorama: Panorama, gaussians: Gaussians, num_rounds: int = 2) -> Gaussians:
+def match_centre_colours(
+    panorama: Panorama, gaussians: Gaussians, num_rounds: int = 2, backdrop: Gaussians | None = None
+) -> Gaussians:
     """The same splats with colours sharpened until the view from the centre matches the panorama.
 
     Overlapping splats blur. Each round adds to every visible splat the error in its direction,
     c <- c + (panorama - view(c)), the iteration of Van Cittert (1931); the colours stay in [0, 1].
     Only for degree 0: the colour is the same from everywhere.
+
+    Args:
+        backdrop: what else is drawn; it keeps its colours, and is not in the answer.
     """
     if gaussians.sh_degree != 0:
         raise ValueError(f"expected splats of degree 0, got {gaussians.sh_degree}")
@@ -47,7 +52,8 @@ def match_centre_colours(panorama: Panorama, gaussians: Gaussians, num_rounds: i
     visible = is_sky | (local[:, 0].norm(dim=-1) < HIDDEN * distance)
     colours = 0.5 + SH_C0 * gaussians.sh[:, 0]
     for _ in range(num_rounds):
-        error = truth - render(replace(gaussians, sh=sh_from_rgb(colours)), cameras).rgb
+        front = replace(gaussians, sh=sh_from_rgb(colours))
+        error = truth - render(front if backdrop is None else Gaussians.cat([front, backdrop]), cameras).rgb
         error = panorama_from_cubemap(error, 2 * panorama.rgb.shape[-2])
         step = sample_panorama(error, F.normalize(local, dim=-1))[..., 0].T
         colours = torch.where(visible[:, None], (colours + step).clamp(0, 1), colours)

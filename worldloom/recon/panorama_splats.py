@@ -75,17 +75,36 @@ def splats_from_panorama(panorama: Panorama, rows: int | None = None) -> Gaussia
     height = panorama.rgb.shape[-2]
     if rows is None:
         rows = max(height, min(MIN_ROWS, 2 * height))
-    patches = equal_area_patches(rows, height)
-    pixel = (patches.v.long().clamp(max=height - 1), patches.u.long().clamp(max=2 * height - 1))
-    is_sky = panorama.sky[pixel]
-
-    parts = [_discs(panorama.rgb, _surface(panorama, patches, pixel), patches, ~is_sky)]
-    if is_sky.any():
+    parts = [discs_of_panorama(panorama, rows, ~panorama.sky)]
+    if panorama.sky.any():
         solid = panorama.distance[~panorama.sky]
         radius = SKY_FACTOR * (solid.max().item() if len(solid) else panorama.distance.max().item())
+        patches = equal_area_patches(rows, height)
         shell = _Surface(*(torch.full_like(patches.u, value) for value in (radius, 0.0, 0.0)))
-        parts.append(_discs(filled_from_around(panorama.rgb, panorama.sky), shell, patches, _near(panorama.sky)[pixel]))
+        keep = _near(panorama.sky)[_pixels(patches, height)]
+        parts.append(_discs(filled_from_around(panorama.rgb, panorama.sky), shell, patches, keep))
     return transform_gaussians(Gaussians.cat(parts), panorama.world_from_pano)
+
+
+def discs_of_panorama(
+    panorama: Panorama, rows: int, keep: Bool[Tensor, "h w"], steepest: float = math.inf
+) -> Gaussians:
+    """The discs of `rows` rows of patches, in the panorama's frame, where its pixels are to be kept.
+
+    Args:
+        steepest: slope of log distance by angle beyond which discs do not slant; 0 makes them face the centre.
+    """
+    height = panorama.rgb.shape[-2]
+    patches = equal_area_patches(rows, height)
+    pixel = _pixels(patches, height)
+    surface = _surface(panorama, patches, pixel)
+    slopes = (slope.clamp(-steepest, steepest) for slope in (surface.by_azimuth, surface.by_elevation))
+    return _discs(panorama.rgb, _Surface(surface.distance, *slopes), patches, keep[pixel])
+
+
+def _pixels(patches: Patches, height: int) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+    """Rows and columns of the pixels that the patches' centres are in."""
+    return patches.v.long().clamp(max=height - 1), patches.u.long().clamp(max=2 * height - 1)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class SceneDistance:
 
 
 def distance_of_panorama(
-    rgb: Float[Tensor, "3 h w"], camera_height: float = 1.6, model: str | Path = FLOOR
+    rgb: Float[Tensor, "3 h w"], camera_height: float = 1.6, model: str | Path = EMBEDDED
 ) -> SceneDistance:
     """Distance and sky of an upright panorama of display values in [0, 1].
 

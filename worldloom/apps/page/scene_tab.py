@@ -24,9 +24,8 @@ STAGES = ("distance", "path", "splats", "files", "preview", "check")
 MADE_UP_STAGES = ("panorama", *STAGES)
 _EMPTY = "Make a scene, and walk in it here. Without a picture of yours, it is the sample room."
 _DISTANCES = [
-    ("as usual: assumed for a panorama, learned for what is made up", None),
-    ("assumed: level ground, a sphere, a rule for the sky", FLOOR),
     ("learned from procedural worlds", EMBEDDED),
+    ("assumed: level ground, a sphere, a rule for the sky", FLOOR),
 ]
 
 
@@ -53,7 +52,7 @@ class SceneTab:
                     info="Draft: a quarter of the splats and fewer paths, in a third of the time",
                 )  # fmt: skip
                 with gr.Accordion("More", open=False):
-                    depth = gr.Radio(_DISTANCES, value=None, label="Distance")
+                    depth = gr.Radio(_DISTANCES, value=EMBEDDED, label="Distance")
                     height = gr.Number(None, label="Camera height, m (empty: 1.6 is assumed)", elem_id="camera-height")
                 self.controls = JobControls(services, "scene", "Make the scene", _stages)
             with gr.Column(scale=3):
@@ -83,7 +82,7 @@ class SceneTab:
     ) -> Job:
         text, fov = text.strip(), fov or None
         file = Path(panorama) if panorama else None if text else sample_panorama_path()
-        if quality not in QUALITIES or depth not in (None, FLOOR, EMBEDDED):
+        if quality not in QUALITIES or depth not in (FLOOR, EMBEDDED):
             raise InputError(f"expected a quality of {', '.join(QUALITIES)} and a distance that is offered")
         source = SceneInput(file, fov, text=text or None)
         source.check()  # while whoever asks is still looking

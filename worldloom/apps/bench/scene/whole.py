@@ -12,8 +12,8 @@ from worldloom.apps.bench.result import Row
 from worldloom.apps.scene import PICTURES
 from worldloom.apps.scene_input import load_panorama, shrunk
 from worldloom.errors import InputError
-from worldloom.recon.centre_view import centre_psnr, match_centre_colours
-from worldloom.recon.panorama_splats import splats_from_panorama
+from worldloom.recon.centre_view import centre_psnr
+from worldloom.recon.panorama_backdrop import scene_splats
 from worldloom.recon.scene_distance import EMBEDDED, distance_of_panorama
 from worldloom.synth.samples import sample_panorama_path
 
@@ -58,7 +58,6 @@ def real_rows(data: Path) -> list[Row]:
         rgb = load_panorama(path)
         rgb = shrunk(rgb, _ROWS) if rgb.shape[1] > _ROWS else rgb
         panorama = distance_of_panorama(rgb, model=EMBEDDED).panorama
-        splats = match_centre_colours(panorama, splats_from_panorama(panorama))
-        found[path.relative_to(data).as_posix()] = centre_psnr(panorama, splats)
+        found[path.relative_to(data).as_posix()] = centre_psnr(panorama, scene_splats(panorama))
     note = f"the worst of {len(files)} panoramas at {_ROWS} rows or fewer; six 90° views, two pixels for each of theirs"
     return [Row("center_psnr_real", min(found.values()), "dB", ">= 30", found, note)]
