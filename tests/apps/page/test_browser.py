@@ -146,19 +146,28 @@ def test_a_walk_changes_the_picture_and_a_wall_ends_it(visitor: Visitor, made: s
     page = visitor.open(made)
     panel = page.frame_locator("#view iframe")
     panel.get_by_text("Planned paths").wait_for()
-    start = settled(page)
+    turned = turn(page)
+    page.keyboard.down("w")
+    page.wait_for_timeout(1500)
+    page.keyboard.up("w")
+    walked = settled(page, unlike=turned)
+    back = panel.get_by_role("button", name="Back to the start")
+    back.click()
+    start = settled(page, unlike=walked)
+    turned = turn(page)
+    back.click()
+    settled(page, unlike=turned, like=start)
+
+
+def turn(page: Any) -> np.ndarray:
+    """Drag to look elsewhere; the view from there."""
+    before = settled(page)
     box = page.locator("#view iframe").bounding_box()
     page.mouse.move(box["x"] + 100, box["y"] + box["height"] - 60)
     page.mouse.down()
     page.mouse.move(box["x"] + 260, box["y"] + box["height"] - 60, steps=5)
     page.mouse.up()
-    turned = settled(page, unlike=start)
-    page.keyboard.down("w")
-    page.wait_for_timeout(1500)
-    page.keyboard.up("w")
-    walked = settled(page, unlike=turned)
-    panel.get_by_role("button", name="Back to the start").click()
-    settled(page, unlike=walked, like=start)
+    return settled(page, unlike=before)
 
 
 def test_layers_differ_and_both_renderers_show_the_same(visitor: Visitor, made: str) -> None:
