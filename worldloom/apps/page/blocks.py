@@ -43,10 +43,11 @@ def build_blocks(services: Services, shown_first: bool) -> gr.Blocks:
         except InputError as error:
             jobs, said = [], shown.error(error)
         mine = {kind_of(job.folder.name): job.name for job in jobs}
-        under_way = next((kind for kind in all_controls if kind in mine), "scene")
+        tab = piece.kind if piece else next((kind for kind in all_controls if kind in mine), None)
         return (
             on_server, piece.name if piece else None, *(mine.get(kind) for kind in all_controls),
-            gr.update(selected=piece.kind if piece else under_way), gr.update(value=said, visible=bool(said)),
+            # Whoever has chosen a tab meanwhile stays there.
+            gr.update(selected=tab) if tab else gr.update(), gr.update(value=said, visible=bool(said)),
         )  # fmt: skip
 
     with gr.Blocks(title="worldloom", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
