@@ -67,6 +67,8 @@ def made(browser: Any, app: Served, tmp_path_factory: pytest.TempPathFactory) ->
     page.locator("#panorama input[type=file]").set_input_files(stripes(folder / "stripes.png"))
     page.get_by_text("stripes").first.wait_for()
     page.get_by_role("radio", name="Draft").check()
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("radio", name="assumed").check()  # no network knows how far stripes are
     page.locator("#start-scene").click()
     page.locator("#scene-status li, #view iframe").first.wait_for()
     page.screenshot(path=SCREENSHOTS / "progress.png")
