@@ -6,9 +6,9 @@ import torch
 from worldloom.geometry.equirect import directions
 from worldloom.scenegen import described_world
 from worldloom.scenegen.described_world import find_world, panorama_of_world
-from worldloom.scenegen.words import Words, read_words
+from worldloom.scenegen.words import ROOMS, Words, read_words
 from worldloom.synth.panoramas.recolour import tinted
-from worldloom.synth.rooms import rooms_at
+from worldloom.synth.rooms import room_plan, rooms_at
 from worldloom.synth.scene_files import make_world
 
 
@@ -59,6 +59,11 @@ def test_a_room_of_the_size_that_is_asked_for_is_searched_for():
     small, large = (find_world(Words("room", size), seed=1, tries=12) for size in ("small", "large"))
     assert (small.shows.size, large.shows.size) == ("small", "large")
     assert small.missing == large.missing == ()
+
+
+def test_every_room_that_can_be_named_is_in_some_plan():
+    built = {room.use for seed in range(60) for room in room_plan(seed)[0].rooms}
+    assert {use for use, _ in ROOMS.values()} <= built  # else the search for one would not end
 
 
 def test_the_eye_stands_in_the_room_that_is_named():

@@ -21,7 +21,7 @@ from worldloom.geometry.transform_gaussians import transform_gaussians
 from worldloom.recon.centre_view import match_centre_colours
 from worldloom.recon.panorama_splats import discs_of_panorama, splats_from_panorama
 
-ROWS = 128  # of the layer
+_ROWS = 128  # of the layer, from pole to pole; those of the panorama, if it has fewer
 _JUMP = 0.3  # of log distance, over two pixels
 _STEEPER = 2.0  # times the slopes on both sides: level ground grows steeply towards the horizon, and is no jump
 _REACH = math.radians(25)  # how far a surface goes on behind the edge of another
@@ -39,16 +39,12 @@ def scene_splats(panorama: Panorama) -> Gaussians:
     return Gaussians.cat([front, backdrop])
 
 
-def backdrop_from_panorama(panorama: Panorama, rows: int = ROWS) -> Gaussians:
-    """The layer as splats in the world frame; none where the sky is.
-
-    Args:
-        rows: of discs from pole to pole, at most the panorama's.
-    """
+def backdrop_from_panorama(panorama: Panorama) -> Gaussians:
+    """The layer as splats in the world frame; none where the sky is."""
     if panorama.rgb.ndim != 3:
         raise ValueError(f"expected one panorama, got a batch {tuple(panorama.rgb.shape[:-3])}")
     height = panorama.rgb.shape[-2]
-    rows = min(rows, height)
+    rows = min(_ROWS, height)
     # Behind all that a pixel of the layer covers, and nothing before the sky.
     sky = _farthest(F.adaptive_max_pool2d(panorama.sky[None].float(), (rows, 2 * rows))[0]) > 0
     log = F.adaptive_max_pool2d(panorama.distance[None].clamp(min=1e-3).log(), (rows, 2 * rows))[0]
@@ -60,7 +56,7 @@ def backdrop_from_panorama(panorama: Panorama, rows: int = ROWS) -> Gaussians:
     log = torch.where(hidden, behind, own)
     rgb = torch.where(hidden, filled_from_around(rgb, beyond), rgb)
     layers = [_discs(log, rgb, sky, _SLANT)]
-    if rows == ROWS:  # wider discs would reach before what they stand behind
+    if rows == _ROWS:  # wider discs would reach before what they stand behind
         log, *rgb, open_air = F.avg_pool2d(torch.cat([log[None], rgb, sky[None].float()]), _COARSER).unbind()
         log = _farthest(log) + math.log(_BEHIND)
         layers.append(_discs(log, torch.stack(rgb), _farthest(open_air) > 0, 0.0))

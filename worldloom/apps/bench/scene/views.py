@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from worldloom.apps.bench.result import Row
 from worldloom.errors import MissingExtra
-from worldloom.geometry import Gaussians, Panorama
+from worldloom.geometry import Panorama
 from worldloom.geometry.equirect import directions, sample_panorama, solid_angles
 from worldloom.geometry.rigid import apply, invert
 from worldloom.recon.known_view import known_view
-from worldloom.recon.panorama_backdrop import backdrop_from_panorama
+from worldloom.recon.panorama_backdrop import scene_splats
 from worldloom.recon.panorama_splats import splats_from_panorama
 from worldloom.recon.perceptual_distance import PerceptualDistance
 from worldloom.recon.scene_distance import EMBEDDED, FLOOR, distance_of_panorama
@@ -44,7 +44,7 @@ def view_rows(quick: bool) -> list[Row]:
         exact = Panorama(centre.rgb, torch.where(centre.sky, 1000.0, centre.distance), centre.sky, torch.eye(4))
         given = (("", learned), (_ASSUMED, assumed), (_EXACT, exact))
         splats = {depth: (panorama, splats_from_panorama(panorama)) for depth, panorama in given}
-        whole_scene = Gaussians.cat([splats[""][1], backdrop_from_panorama(learned)])
+        scene = scene_splats(learned)  # as a user gets it
         pose = view.world_from_pano.double()
         for other, another_view, _ in beside:
             centre_from_other = (invert(pose) @ another_view.world_from_pano.double()).float()
@@ -54,8 +54,8 @@ def view_rows(quick: bool) -> list[Row]:
             for depth, (panorama, gaussians) in splats.items():
                 told = known_view(panorama, gaussians, centre_from_other, 2 * height)
                 pictures = {"warp": told.rgb, "warp + fill": told.filled()}
-                if depth == "":  # what a scene consists of
-                    pictures["scene"] = render_panorama(whole_scene, centre_from_other, 2 * height).rgb
+                if depth == "":
+                    pictures["scene"] = render_panorama(scene, centre_from_other, 2 * height).rgb
                 for name, drawn in pictures.items():
                     picture = averaged(drawn)
                     error = (picture - truth).square().mean(0) * solid_angles(height)
