@@ -9,7 +9,7 @@ from worldloom.errors import InputError
 from worldloom.geometry.equirect import directions, solid_angles
 from worldloom.ops import save_weights
 from worldloom.recon.depth_metrics import DepthScore, score_depth
-from worldloom.recon.panorama_depth import FARTHEST, PanoramaDepth, floor_plane
+from worldloom.recon.panorama_depth import FARTHEST, NEAREST, PanoramaDepth, floor_plane
 from worldloom.recon.panorama_network import PLACES, PanoramaAnswer, PanoramaDepthConfig, PanoramaNetwork
 from worldloom.recon.scene_distance import FLOOR as RULE
 from worldloom.recon.scene_distance import distance_of_panorama
@@ -81,7 +81,16 @@ def test_only_a_place_with_a_sky_has_one():
     assert not indoors.sky.any()
     open_air = known().estimate(PICTURE)
     assert not open_air.sky[directions(64)[..., 2] < 0.6].any()
-    assert (open_air.distance()[open_air.sky] == FARTHEST).all()
+    of_all = open_air.log_distance.exp().clamp(NEAREST, FARTHEST)
+    assert torch.equal(open_air.distance()[open_air.sky], of_all[open_air.sky])  # as if it were none
+
+
+def test_a_scene_has_its_sky_behind_everything(monkeypatch):
+    monkeypatch.setattr(PanoramaDepth, "from_pretrained", lambda name: known())
+    made = distance_of_panorama(PICTURE, 1.6).panorama
+    assert made.sky.any()
+    assert (made.distance[made.sky] == 1.6 * FARTHEST).all()
+    assert made.distance[~made.sky].max() < 100
 
 
 def test_the_plane_is_that_of_level_ground():

@@ -51,9 +51,10 @@ class DepthScore:
 def score_depth(predicted: Panorama, truth: LearnedPanorama) -> DepthScore:
     """Score one panorama, predicted with a camera height of 1.
 
-    Distances are asked where the truth is no sky and nearer than FARTHEST. Objects are asked 8 degrees and more under
-    the horizon, among pixels that are truly floor or things on it: does the prediction stand up from level ground?
-    Sky is asked out of doors; what windows of rooms show counts as neither.
+    Distances are asked where the truth is no sky and nearer than FARTHEST, whether it was taken for sky or not: that is
+    what the figures of sky are for. Objects are asked 8 degrees and more under the horizon, among pixels that are truly
+    floor or things on it: does the prediction stand up from level ground? Sky is asked out of doors; what windows of
+    rooms show counts as neither.
     """
     height = truth.part.shape[0]
     area = solid_angles(height).double()

@@ -29,7 +29,7 @@ _INDOORS = PLACES.index("indoors")
 class PanoramaEstimate:
     """What a panorama is thought to show, at its own size, in units of the camera's height."""
 
-    log_distance: Float[Tensor, "h w"]  # of everything as seen by the network; sky too, where it means nothing
+    log_distance: Float[Tensor, "h w"]  # of everything; where sky, of what would be there if it were none
     floor: Float[Tensor, "h w"]  # probability that this is the level ground under the camera
     sky: Bool[Tensor, "h w"]
     place: str  # the likeliest of PLACES
@@ -42,13 +42,16 @@ class PanoramaEstimate:
         return self.floor_share >= _ENOUGH
 
     def distance(self) -> Float[Tensor, "h w"]:
-        """Camera heights along the ray, with the floor as flat as it is said to be floor; FARTHEST where sky."""
+        """Camera heights along the ray, with the floor as flat as it is said to be floor.
+
+        Where sky they are those of what would be there if it were none: of leaves that were taken for sky, say.
+        """
         plane, below = floor_plane(self.log_distance.shape[0])
         floor = torch.where(below, self.floor, 0.0)
         # An answer in between is either, not a ramp from one to the other.
         floor = torch.sigmoid(4 * torch.logit(floor, eps=1e-4)) if self.anchored else torch.zeros_like(floor)
         log = torch.lerp(self.log_distance, plane, floor)
-        return torch.where(self.sky, FARTHEST, log.exp().clamp(NEAREST, FARTHEST))
+        return log.exp().clamp(NEAREST, FARTHEST)
 
 
 def depth_weights(name_or_path: str | Path) -> Path:

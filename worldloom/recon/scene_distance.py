@@ -12,7 +12,7 @@ from worldloom.errors import InputError
 from worldloom.geometry.panorama import Panorama
 from worldloom.recon.depth_networks import open_depth_network
 from worldloom.recon.network_distance import distance_by_network
-from worldloom.recon.panorama_depth import PanoramaDepth, PanoramaEstimate
+from worldloom.recon.panorama_depth import FARTHEST, PanoramaDepth, PanoramaEstimate
 from worldloom.recon.panorama_distance import assume_distance
 
 FLOOR = "floor"  # the method that has learned nothing
@@ -81,6 +81,7 @@ def _is_ours(path: Path) -> bool:
 def _result(
     rgb: Tensor, camera_height: float, estimate: PanoramaEstimate, method: str, facts: dict[str, object]
 ) -> SceneDistance:
-    panorama = Panorama(rgb, camera_height * estimate.distance(), estimate.sky, torch.eye(4))
+    distance = torch.where(estimate.sky, FARTHEST, estimate.distance())  # a scene has its sky behind everything
+    panorama = Panorama(rgb, camera_height * distance, estimate.sky, torch.eye(4))
     facts = {**facts, "place": estimate.place, "floor_share": round(estimate.floor_share, 4)}
     return SceneDistance(panorama, method, estimate.anchored, facts)
