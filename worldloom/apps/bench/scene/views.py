@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -71,10 +72,23 @@ def view_rows(quick: bool) -> list[Row]:
     for metric, of, where in (("offcenter_psnr", whole, ""), ("offcenter_psnr_unseen", unseen, "what was hidden; ")):
         means = {name: statistics.mean(values) for name, values in of.items()}
         rows.append(Row(metric, means.pop("scene"), "dB", "", means, where + note))
+    rows.append(_gain_row("offcenter_psnr_gain", whole, "dB", ">= 1.5", lambda ours, theirs: ours - theirs))
     if looks:
         means = {name: statistics.mean(values) for name, values in looks.items()}
         rows.append(Row("offcenter_stlpips", means.pop("scene"), "1", "", means, f"AlexNet; {note}"))
+        rows.append(
+            _gain_row("offcenter_stlpips_gain", looks, "%", ">= 20", lambda ours, theirs: 100 - 100 * ours / theirs)
+        )
     return rows
+
+
+def _gain_row(
+    metric: str, of: Mapping[str, Sequence[float]], unit: str, goal: str, gain: Callable[[float, float], float]
+) -> Row:
+    """What a scene gains over filling by push and pull: with the same distance, and with others."""
+    means = {name: statistics.mean(values) for name, values in of.items()}
+    gains = {f"over {name}": gain(means["scene"], mean) for name, mean in means.items() if name != "scene"}
+    return Row(metric, gains.pop("over warp + fill"), unit, goal, gains, "over warp + fill of the same distance")
 
 
 def _perceptual() -> PerceptualDistance | None:
