@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from worldloom.apps.bench import command, io, rasterize, sparse
+from worldloom.apps.bench.occupancy.likeness import TRUTH, likeness_rows
 from worldloom.apps.bench.result import Row, Timing, measure
 from worldloom.errors import InputError
 
@@ -64,3 +66,18 @@ def test_quick_runs_give_every_row_with_machine_facts(name: str, tmp_path: Path)
     # A quick run may leave sizes out; every metric with a goal is in both.
     goals = {row["metric"] for row in json.loads(published.read_text())["rows"] if row["goal"]}
     assert goals == {row.metric for row in rows if row.goal}
+
+
+def test_likeness_to_truth_has_the_truths_own_floor(capsys: pytest.CaptureFixture[str]) -> None:
+    draw = torch.Generator().manual_seed(0)
+    truth = torch.randn(400, 6, 4, generator=draw, dtype=torch.float64)
+    noise = torch.randn(400, 6, 4, generator=draw, dtype=torch.float64).cumsum(1)
+    sets = {TRUTH: truth, "copy + ego-warp": truth + 2 + noise, "model": truth + 0.5 + 0.2 * noise}
+    f3d, mmd, gap = likeness_rows(sets, "400 windows of 6 frames")
+    for row in (f3d, mmd):
+        assert row.baseline[TRUTH] < row.value < row.baseline["copy + ego-warp"]
+        assert "d = 4, N = 1200" in row.note
+    assert 0 < gap.value < gap.baseline["copy + ego-warp"]
+    assert TRUTH not in gap.baseline
+    assert likeness_rows({name: some[:2] for name, some in sets.items()}, "") == []
+    assert "expected 16 true frames or more, got 12" in capsys.readouterr().err

@@ -5,27 +5,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from tests.occupancy.moving_world import CAR, straight_street
+from tests.occupancy.moving_world import CAR, driving_clip, straight_street
 from worldloom.apps import train, train_baseline
 from worldloom.apps.train import Preset, make_clips, run_folder, train_part
 from worldloom.errors import InputError
-from worldloom.geometry import EgoPath, Occupancy
+from worldloom.geometry import EgoPath
 from worldloom.geometry.io import save_occ3d_scene
 from worldloom.occupancy.baselines import OccSora, OccWorld
 from worldloom.occupancy.baselines.train_tokenizer import TokenizerTraining
 from worldloom.occupancy.codec.prior import CodePriorConfig
+from worldloom.occupancy.feature_net import FeatureNet, FeatureNetConfig
 from worldloom.occupancy.static_tokenizer import StaticTokenizerConfig
 from worldloom.occupancy.tokenizer import Tokenizer
 from worldloom.occupancy.traffic import TrafficConfig
+from worldloom.occupancy.training.train_features import FeatureTraining
 from worldloom.occupancy.training.train_prior import PriorTraining
 from worldloom.occupancy.training.train_static import StaticTraining
 from worldloom.occupancy.training.train_traffic import TrafficTraining
 from worldloom.occupancy.world_model import WorldModel
 from worldloom.ops.training import Schedule
-from worldloom.synth.dataset.clips import DrivingClip, Tracks, save_driving_clip
-from worldloom.synth.traffic.risk import Risk
+from worldloom.synth.dataset.clips import save_driving_clip
 
 TINY = Preset(
     StaticTokenizerConfig((8, 8, 8, 8), decoder_blocks=1),
@@ -34,28 +34,9 @@ TINY = Preset(
     PriorTraining(Schedule(2, warm_up=1, log_every=1, check_every=2), crops=1, columns=32),
     TrafficConfig(width=64, blocks=1, max_users=4, map_width=16),
     TrafficTraining(Schedule(2, warm_up=1, log_every=1, check_every=2), batch=2),
+    FeatureNetConfig(widths=(8, 8, 8), code_width=8, features=6),
+    FeatureTraining(Schedule(2, warm_up=1, log_every=1, check_every=2), batch=2, columns=32),
 )
-
-
-def driving_clip(clip: Occupancy, speed: float) -> DrivingClip:
-    """A street of `straight_street` with one car at (12, 2) and its box."""
-    t = len(clip)
-    centres = torch.zeros(1, t, 3)
-    centres[0, :, 0], centres[0, :, 1] = 12 + 0.5 * speed * torch.arange(t), 2.0
-    tracks = Tracks(
-        ("car",),
-        torch.tensor([CAR], dtype=torch.uint8),
-        torch.tensor([False]),
-        torch.tensor([[4.0, 1.6, 1.6]]),
-        torch.ones(1, t, dtype=torch.bool),
-        centres,
-        torch.zeros(1, t),
-        torch.tensor([speed, 0, 0]).expand(1, t, 3).clone(),
-    )
-    never = torch.zeros(t, dtype=torch.bool)
-    risk = Risk(torch.full((t,), 10.0), torch.full((t,), torch.inf), never, never)
-    ego = EgoPath(clip.world_from_ego.float(), 0.5)
-    return DrivingClip(clip, clip.observed, ego, torch.full((t,), 8.0), tracks, risk)
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +70,22 @@ def test_all_parts_become_a_model(clips: Path, tmp_path: Path) -> None:
     assert Tokenizer.from_pretrained(tmp_path).prior is not None
 
 
+def test_a_feature_net_describes_frames(clips: Path, tmp_path: Path) -> None:
+    weights = train_part("feature-net", clips, tmp_path)
+    card = (weights / "card.md").read_text()
+    assert "worldloom train feature-net --data" in card
+    assert "val_miou" in card
+    features = FeatureNet.from_pretrained(tmp_path).features(straight_street(5))
+    assert features.shape == (5, 6)
+    assert features.var(0).sum() > 0
+
+
 def test_recordings_are_learned_from_by_their_splits(tmp_path: Path) -> None:
     """An Occ3D folder without nuScenes' tables: no boxes, and what its publisher calls val is not learned from."""
     for number, split in enumerate(("train", "train", "val")):
         clip = straight_street(14, users=((CAR, 12, 2, 6.0),))
         save_occ3d_scene(tmp_path / "occ3d", f"scene-{number:04d}", clip, split=split)
-    for part in ("tokenizer", "worldmodel"):
+    for part in ("tokenizer", "worldmodel", "feature-net"):
         weights = train_part(part, tmp_path / "occ3d", tmp_path / "model")
         assert "recordings" in (weights / "card.md").read_text()
     prepared = {
@@ -154,7 +145,7 @@ def test_a_finished_run_is_taken_as_it_is(clips: Path, tmp_path: Path) -> None:
     [
         ({"preset": "huge"}, "expected a preset small, base, got 'huge'"),
         ({"steps": 0}, "expected at least 1 step, got 0"),
-        ({"part": "dreams"}, "expected tokenizer, prior, worldmodel to train, got 'dreams'"),
+        ({"part": "dreams"}, "expected tokenizer, prior, worldmodel, feature-net to train, got 'dreams'"),
         ({"data": Path("nowhere")}, "nowhere: expected town-.* a folder with gts/"),
     ],
 )

@@ -2,7 +2,9 @@
 
 import torch
 
-from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, Occupancy, compose, rotz
+from worldloom.geometry import FREE, OCC3D_CLASSES, OCC3D_GRID, EgoPath, Occupancy, compose, rotz
+from worldloom.synth.dataset.clips import DrivingClip, Tracks
+from worldloom.synth.traffic.risk import Risk
 
 ROAD, WALL, CAR, PEDESTRIAN = 11, 15, 4, 7
 
@@ -32,3 +34,24 @@ def straight_street(
         poses.append(compose(rotz(torch.tensor(0.0, dtype=torch.float64)), torch.tensor([x, 0.0, 0.0]).double()))
     stack = torch.stack(labels)
     return Occupancy(stack, torch.ones_like(stack, dtype=torch.bool), torch.stack(poses), grid, OCC3D_CLASSES, 0.5)
+
+
+def driving_clip(clip: Occupancy, speed: float) -> DrivingClip:
+    """A street of `straight_street` with one car at (12, 2) and its box."""
+    t = len(clip)
+    centres = torch.zeros(1, t, 3)
+    centres[0, :, 0], centres[0, :, 1] = 12 + 0.5 * speed * torch.arange(t), 2.0
+    tracks = Tracks(
+        ("car",),
+        torch.tensor([CAR], dtype=torch.uint8),
+        torch.tensor([False]),
+        torch.tensor([[4.0, 1.6, 1.6]]),
+        torch.ones(1, t, dtype=torch.bool),
+        centres,
+        torch.zeros(1, t),
+        torch.tensor([speed, 0, 0]).expand(1, t, 3).clone(),
+    )
+    never = torch.zeros(t, dtype=torch.bool)
+    risk = Risk(torch.full((t,), 10.0), torch.full((t,), torch.inf), never, never)
+    ego = EgoPath(clip.world_from_ego.float(), 0.5)
+    return DrivingClip(clip, clip.observed, ego, torch.full((t,), 8.0), tracks, risk)

@@ -14,10 +14,12 @@ from torch import nn
 from worldloom.errors import InputError
 from worldloom.occupancy.codec.prior import CodePriorConfig
 from worldloom.occupancy.data.clips import Clip, open_clips
+from worldloom.occupancy.feature_net import FeatureNetConfig
 from worldloom.occupancy.static_tokenizer import StaticTokenizerConfig
 from worldloom.occupancy.tokenizer import Tokenizer
 from worldloom.occupancy.traffic import TrafficConfig
 from worldloom.occupancy.training.prepare import prepare_clip
+from worldloom.occupancy.training.train_features import FeatureTraining, train_features
 from worldloom.occupancy.training.train_prior import PriorTraining, train_prior
 from worldloom.occupancy.training.train_static import StaticTraining, train_static
 from worldloom.occupancy.training.train_traffic import TrafficTraining, train_traffic
@@ -26,10 +28,8 @@ from worldloom.ops.training import Schedule, shortened
 from worldloom.ops.training_card import training_card
 from worldloom.synth.dataset.traffic_log import LOG
 
-_LIMITS = (
-    "It completes what it has not seen by what is usual there, and does not know what is. "
-    "Trained on {source} alone; on anything else it has not been measured."
-)
+_COMPLETED = "It completes what it has not seen by what is usual there, and does not know what is. "
+_UNMEASURED = "Trained on {source} alone; on anything else it has not been measured."
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Preset:
     prior_training: PriorTraining
     traffic: TrafficConfig
     traffic_training: TrafficTraining
+    features: FeatureNetConfig
+    features_training: FeatureTraining
 
 
 PRESETS = {
@@ -52,6 +54,8 @@ PRESETS = {
         PriorTraining(Schedule(2000, learning_rate=2e-3, check_every=500, ema=0.995)),
         TrafficConfig(width=128, blocks=3, max_users=24, map_width=64, context_layers=3),
         TrafficTraining(Schedule(3600, learning_rate=1e-3, cool_down=0.5, check_every=300, ema=0.998)),
+        FeatureNetConfig(),
+        FeatureTraining(Schedule(1500, learning_rate=2e-3, warm_up=100, check_every=300, ema=0.99)),
     ),
     "base": Preset(
         StaticTokenizerConfig((128, 256, 512, 768), encoder_blocks=2, decoder_blocks=3),
@@ -60,6 +64,8 @@ PRESETS = {
         PriorTraining(Schedule(50000, check_every=5000, warm_up=1000, ema=0.9999), crops=16),
         TrafficConfig(512, 10, 64, map_width=256, context_layers=8),
         TrafficTraining(Schedule(300000, learning_rate=3e-4, check_every=5000, warm_up=2000, ema=0.9999), batch=32),
+        FeatureNetConfig(widths=(64, 128, 256), code_width=64),
+        FeatureTraining(Schedule(50000, check_every=5000, warm_up=1000, ema=0.9999), batch=16, columns=200),
     ),
 }
 
@@ -69,8 +75,9 @@ class _Part:
     """One network of the model."""
 
     folder: str  # of its weights
-    examples: str  # the kind of files that it learns from
+    examples: str  # the kind of files that it learns from; "" are the clips themselves
     what: str
+    limits: str = _COMPLETED
 
 
 PARTS = {
@@ -79,7 +86,31 @@ PARTS = {
     "worldmodel": _Part(
         "traffic", "traffic", "Draws how the ego and others move on, and says how likely the ego's path ends badly."
     ),
+    "feature-net": _Part(
+        "features",
+        "",
+        "Describes frames, so that sets of them can be compared (F3D-wl, MMD-wl).",
+        "Distances of other features are other distances: compare those of these very weights only. ",
+    ),
 }
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a network learns from, and is checked with."""
+
+    clips: list[Clip]
+    checked: list[Clip]
+    learned: list[Path]  # examples made of the clips
+    tested: list[Path]
+    logs: list[Path]  # of traffic
+
+    @property
+    def files(self) -> list[Path]:
+        """All that decides what is learned."""
+        if self.learned:
+            return [*self.learned, *self.logs]
+        return [file for clip in self.clips for file in clip.files or (clip.path,) if file is not None]
 
 
 def train_part(
@@ -108,21 +139,24 @@ def train_part(
         weights_path("worldloom.occupancy", out, "static")  # what it is the prior of
     clips, checked = split_clips(data, validation)
     console = Console(stderr=True)
-    learned = _prepared(clips, out / "examples" / "train", console, PARTS[part].examples)
-    tested = _prepared(checked, out / "examples" / "check", console, PARTS[part].examples)
+    kind = PARTS[part].examples
+    learned, tested = (
+        prepared(those, out / "examples" / name, console, kind) if kind else []
+        for those, name in ((clips, "train"), (checked, "check"))
+    )
+    material = _Material(clips, checked, learned, tested, logs_beside(data, checked) if part == "worldmodel" else [])
 
     def tell(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    logs = _logs_beside(data, checked) if part == "worldmodel" else []
-    model, config, schedule = _trained(part, PRESETS[preset], (learned, tested, logs), out, steps, tell)
+    model, config, schedule = _trained(part, PRESETS[preset], material, out, steps, tell)
     argv = ["worldloom", "train", part, "--data", str(data), "--preset", preset, "--out", str(out)]
     argv += ["--validation", str(validation)] if validation else []
     argv += ["--steps", str(steps)] if steps else []
     digest = hashlib.sha256()
-    for file in [*learned, *logs]:
+    for file in material.files:
         digest.update(file.read_bytes())
-    data_line = f"{len(clips)} clips, {len(logs)} logs of traffic, sha256 {digest.hexdigest()[:16]}"
+    data_line = f"{len(clips)} clips, {len(material.logs)} logs of traffic, sha256 {digest.hexdigest()[:16]}"
     card = training_card(
         f"worldloom {part}, {preset}",
         PARTS[part].what,
@@ -130,7 +164,7 @@ def train_part(
         shlex.join(argv),
         run_folder(out, part),
         {**asdict(config), "parameters": _size(model), "seed": schedule.seed},
-        _LIMITS.format(source="recordings" if clips[0].path is None else "procedural towns"),
+        PARTS[part].limits + _UNMEASURED.format(source="recordings" if clips[0].path is None else "procedural towns"),
     )
     save_weights(out / PARTS[part].folder, model.bfloat16(), config, card)  # half the size; loaders widen them
     return out / PARTS[part].folder
@@ -142,25 +176,24 @@ def run_folder(out: Path, part: str) -> Path:
 
 
 def _trained(
-    part: str,
-    preset: Preset,
-    files: tuple[list[Path], list[Path], list[Path]],
-    out: Path,
-    steps: int | None,
-    tell: Callable[[str], None],
-) -> tuple[nn.Module, StaticTokenizerConfig | CodePriorConfig | TrafficConfig, Schedule]:
-    learned, checked, logs = files
-    run = run_folder(out, part)
+    part: str, preset: Preset, material: _Material, out: Path, steps: int | None, tell: Callable[[str], None]
+) -> tuple[nn.Module, StaticTokenizerConfig | CodePriorConfig | TrafficConfig | FeatureNetConfig, Schedule]:
+    learned, tested, run = material.learned, material.tested, run_folder(out, part)
     if part == "tokenizer":
         training = replace(preset.static_training, schedule=shortened(preset.static_training.schedule, steps))
-        return train_static(learned, checked, run, preset.static, training, tell), preset.static, training.schedule
+        return train_static(learned, tested, run, preset.static, training, tell), preset.static, training.schedule
     if part == "prior":
         training = replace(preset.prior_training, schedule=shortened(preset.prior_training.schedule, steps))
         static = Tokenizer.from_pretrained(out).static
         config = replace(preset.prior, coarse=static.config.coarse, fine=static.config.fine)
-        return train_prior(static, learned, checked, run, config, training, tell), config, training.schedule
+        return train_prior(static, learned, tested, run, config, training, tell), config, training.schedule
+    if part == "feature-net":
+        training = replace(preset.features_training, schedule=shortened(preset.features_training.schedule, steps))
+        model = train_features(material.clips, material.checked, run, preset.features, training, tell)
+        return model, preset.features, training.schedule
     training = replace(preset.traffic_training, schedule=shortened(preset.traffic_training.schedule, steps))
-    return train_traffic(learned, checked, run, preset.traffic, training, tell, logs), preset.traffic, training.schedule
+    model = train_traffic(learned, tested, run, preset.traffic, training, tell, material.logs)
+    return model, preset.traffic, training.schedule
 
 
 def split_clips(data: Path, validation: Path | None) -> tuple[list[Clip], list[Clip]]:
@@ -183,13 +216,13 @@ def _place(clip: Clip) -> str:
     return clip.name.partition("/")[0]
 
 
-def _logs_beside(data: Path, checked: list[Clip]) -> list[Path]:
+def logs_beside(data: Path, checked: list[Clip]) -> list[Path]:
     """Logs of traffic below a folder of clips, but for those of towns to check with."""
     held = {clip.path.parent for clip in checked if clip.path is not None}
     return sorted(log for log in data.rglob(LOG) if log.parent not in held)
 
 
-def _prepared(clips: list[Clip], out: Path, console: Console, kind: str) -> list[Path]:
+def prepared(clips: list[Clip], out: Path, console: Console, kind: str) -> list[Path]:
     """Examples of each clip, made once; those of a kind."""
     columns = (bars.TextColumn("  examples"), bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn())
     with bars.Progress(*columns, console=console) as bar:

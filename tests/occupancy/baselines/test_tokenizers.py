@@ -16,13 +16,13 @@ from worldloom.occupancy.baselines import (
     OccWorldTokenizer,
     OccWorldTokenizerConfig,
 )
-from worldloom.occupancy.baselines.class_planes import ClassPlanes, asked_voxels, reconstruction_loss, shown_labels
 from worldloom.occupancy.baselines.train_tokenizer import (
     TokenizerTraining,
     train_occsora_tokenizer,
     train_occworld_tokenizer,
     validate_tokenizer,
 )
+from worldloom.occupancy.class_planes import ClassPlanes, asked_voxels, reconstruction_loss, shown_labels
 from worldloom.ops.training import Schedule
 
 CAR, ROAD, WALL = 4, 11, 15

@@ -4,11 +4,11 @@
 `.forecast(past, ego_path)`; their tokenizers have `encode` and `decode`.
 """
 
-from worldloom.occupancy.baselines.class_planes import Code
 from worldloom.occupancy.baselines.occsora import OccSora, OccSoraDiT, OccSoraDiTConfig, as_released
 from worldloom.occupancy.baselines.occsora_tokenizer import OccSoraTokenizer, OccSoraTokenizerConfig
 from worldloom.occupancy.baselines.occworld import OccWorld, OccWorldAR, OccWorldARConfig
 from worldloom.occupancy.baselines.occworld_tokenizer import OccWorldTokenizer, OccWorldTokenizerConfig
+from worldloom.occupancy.class_planes import Code
 
 __all__ = [
     "Code",

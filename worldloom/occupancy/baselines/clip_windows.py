@@ -14,7 +14,7 @@ from worldloom.geometry.ego_path import EgoPath
 from worldloom.geometry.io.clip import load_clip
 from worldloom.geometry.io.npz import load_npz
 from worldloom.geometry.occupancy import OCC3D_CLASSES, Occupancy
-from worldloom.occupancy.baselines.class_planes import shown_labels
+from worldloom.occupancy.class_planes import shown_labels
 
 MOTION_UNITS = (5.0, 1.0, 0.2)  # metres ahead, metres aside and radians in half a second that count as 1
 

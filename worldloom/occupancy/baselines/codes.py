@@ -14,11 +14,11 @@ from worldloom.errors import InputError
 from worldloom.geometry.io.atomic import atomic_path
 from worldloom.geometry.io.clip import load_clip
 from worldloom.geometry.io.npz import load_npz, save_npz
-from worldloom.occupancy.baselines.class_planes import shown_labels
 from worldloom.occupancy.baselines.clip_windows import mirrored, motions
 from worldloom.occupancy.baselines.occsora import held
 from worldloom.occupancy.baselines.occsora_tokenizer import STRIDE, OccSoraTokenizer
 from worldloom.occupancy.baselines.occworld_tokenizer import OccWorldTokenizer
+from worldloom.occupancy.class_planes import shown_labels
 
 _SORA_KEYS = {
     "indices": "int16 n s h w", "past": "int16 n h w", "steps": "float32 n t 3", "slots": "int64 n", "first": "bool n",

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from worldloom.errors import InputError
 from worldloom.geometry.ego_path import EgoPath
 from worldloom.geometry.occupancy import Occupancy
-from worldloom.occupancy.baselines.class_planes import shown_labels
 from worldloom.occupancy.baselines.clip_windows import commands, motions
 from worldloom.occupancy.baselines.occsora_tokenizer import STRIDE, OccSoraTokenizer, OccSoraTokenizerConfig
+from worldloom.occupancy.class_planes import shown_labels
 from worldloom.ops import Block, BlockConfig, FinalLayer, ScalarEmbedding, flow, load_config, load_weights, save_weights
 
 GUIDED_BY_MISTAKE = 3  # channels that the released guidance reaches: what an image has

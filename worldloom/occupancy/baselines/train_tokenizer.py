@@ -12,11 +12,11 @@ from torch import Tensor
 from worldloom.errors import InputError
 from worldloom.geometry.io.clip import load_clip
 from worldloom.geometry.occupancy import OCC3D_CLASSES, Occupancy
-from worldloom.occupancy.baselines.class_planes import asked_voxels, reconstruction_loss
 from worldloom.occupancy.baselines.clip_windows import LabelCrop, draw_crop, long_enough
 from worldloom.occupancy.baselines.occsora_tokenizer import OccSoraTokenizer, OccSoraTokenizerConfig
 from worldloom.occupancy.baselines.occworld_tokenizer import OccWorldTokenizer, OccWorldTokenizerConfig
 from worldloom.occupancy.baselines.vq_tokenizer import VQTokenizer
+from worldloom.occupancy.class_planes import asked_voxels, reconstruction_loss
 from worldloom.occupancy.metrics import SMALL, SemanticScore, score_forecast
 from worldloom.occupancy.training.class_weights import class_weights
 from worldloom.ops import codebook_use

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from worldloom.geometry.occupancy import Occupancy
-from worldloom.occupancy.baselines.class_planes import ClassPlanes, Code, shown_labels
+from worldloom.occupancy.class_planes import ClassPlanes, Code, shown_labels
 from worldloom.ops import VQ, Quantized, VQConfig
 
 

@@ -3,9 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
+from worldloom.apps.bench.occupancy.likeness import TRUTH, likeness_rows
 from worldloom.apps.bench.result import Row
 from worldloom.geometry import MOVERS, EgoPath, Occupancy
 from worldloom.occupancy.data.protocols import PROTOCOLS, windows
+from worldloom.occupancy.feature_net import FeatureNet
 from worldloom.occupancy.forecast import copy_last, copy_warp
 from worldloom.occupancy.metrics import SemanticScore, score_forecast
 from worldloom.occupancy.world_model import WorldModel
@@ -21,7 +26,7 @@ Forecast = Callable[[Occupancy, EgoPath], Occupancy]
 def forecast_rows(
     drives: Sequence[DrivingClip], model: WorldModel | None, peers: Mapping[str, Forecast], quick: bool
 ) -> list[Row]:
-    """mIoU at 1, 2 and 3 s along the true path, and the movers' IoU at 3 s.
+    """mIoU at 1, 2 and 3 s along the true path, the movers' IoU at 3 s, and how like the truth they are as a set.
 
     Args:
         peers: published systems by name, whose forecasts are scored beside the model's.
@@ -30,6 +35,8 @@ def forecast_rows(
     protocol = replace(PROTOCOLS["ours"], stride=12 if quick else _WINDOW_STRIDE)
     cut = windows([len(clip) for clip in clips], protocol)
     scores: dict[str, SemanticScore] = {}
+    features: dict[str, list[Tensor]] = {}
+    net = FeatureNet.from_pretrained("small")
     for number, start in cut:
         past = clips[number][start : start + protocol.history]
         truth = clips[number][start + protocol.history : start + protocol.history + protocol.horizon]
@@ -41,6 +48,8 @@ def forecast_rows(
         for name, answer in answers.items():
             score = score_forecast(answer, truth, protocol.score_mask)
             scores[name] = scores[name] + score if name in scores else score
+        for name, answer in {TRUTH: truth, **answers}.items():  # each as far as the truth was seen
+            features.setdefault(name, []).append(net.features(replace(answer, observed=truth.observed)))
     rows = []
     for horizon in (1, 2, 3):
         miou = {name: 100 * float(score.miou()[2 * horizon - 1]) for name, score in scores.items()}
@@ -48,7 +57,8 @@ def forecast_rows(
         rows.append(_row(f"forecast_miou_{horizon}s", miou, "%", goal, str(cut)))
     movers = {name: 100 * float(score.group_iou(MOVERS)[5]) for name, score in scores.items()}
     rows.append(_row("dynamic_iou_3s", movers, "%", f">= {2 * movers['copy + ego-warp']:.4g}", str(cut)))
-    return rows
+    sets = {name: torch.stack(windows) for name, windows in features.items()}
+    return rows + likeness_rows(sets, f"{len(cut)} windows of {protocol.horizon} frames")
 
 
 def _row(metric: str, values: Mapping[str, float], unit: str, goal: str, note: str) -> Row:

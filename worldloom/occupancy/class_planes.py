@@ -1,4 +1,4 @@
-"""Voxels as pictures of columns, as OccWorld and OccSora have them, and the loss of both tokenizers."""
+"""Voxels as pictures of columns, as OccWorld and OccSora have them, and their loss of reconstruction."""
 
 from dataclasses import dataclass
 
