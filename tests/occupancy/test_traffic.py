@@ -1,5 +1,7 @@
 """Traffic in the plane: units of motion, who influences whom, what is given and what is drawn."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -55,6 +57,20 @@ def test_the_egos_action_reaches_everyone_at_its_frame() -> None:
     first = net(batch, motions, level)[0]
     motions[:, 0, 2] += 0.5
     assert not torch.allclose(first[:, 1:], net(batch, motions, level)[0][:, 1:], atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_path_as_one_vector_is_all_that_others_learn_of_the_ego() -> None:
+    net, batch = awake(TrafficNet(replace(TINY, path_by_frame=False))), random_batch()
+    motions, level = torch.randn(2, 4, 4, 3), torch.zeros(2, 4, 4)
+    level[:, 1:] = 0.5
+    first = net(batch, motions, level)[0]
+    later = motions.clone()
+    later[:, 0, 3] += 0.5
+    second = net(batch, later, level)[0]
+    assert not torch.allclose(first[:, 1:, 0], second[:, 1:, 0], atol=1e-5)  # of every frame, whenever it happens
+    net.whole_path.weight.zero_()
+    assert torch.allclose(net(batch, motions, level)[0][:, 1:], net(batch, later, level)[0][:, 1:], atol=1e-5)
 
 
 def test_what_is_given_stays_as_it_is() -> None:

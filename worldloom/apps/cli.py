@@ -47,6 +47,7 @@ class Benchmark(StrEnum):
     scene = "scene"
     recon = "recon"
     occupancy = "occupancy"
+    ablations = "ablations"
     apps = "apps"
 
 
@@ -434,6 +435,7 @@ class Trainable(StrEnum):
     tokenizer = "tokenizer"
     prior = "prior"
     worldmodel = "worldmodel"
+    feature_net = "feature-net"
     occsora = "occsora"
     occworld = "occworld"
     depth = "depth"
@@ -485,7 +487,11 @@ def train(
     from worldloom.apps.train import train_part
 
     weights = train_part(part.value, data, out, validation, preset, steps)
-    typer.echo(f"{weights} is ready; with tokenizer and worldmodel: worldloom drive --model {shlex.quote(str(out))}")
+    model = shlex.quote(str(out))
+    with_it = f"with tokenizer and worldmodel: worldloom drive --model {model}"
+    if part is Trainable.feature_net:
+        with_it = f"in Python: FeatureNet.from_pretrained({str(out)!r})"
+    typer.echo(f"{weights} is ready; {with_it}")
 
 
 @app.command()
@@ -582,7 +588,8 @@ def bench(
     ] = False,
     json: Annotated[Path | None, typer.Option(help="Also write the rows and machine facts to this file.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Of recon: a folder of photos with cameras to measure, too.")
+        Path | None,
+        typer.Option(help="Of scene: panoramas, of recon: photos with cameras, to measure, too; of ablations: towns."),
     ] = None,
 ) -> None:
     """Measure a part on this machine, beside its baselines."""

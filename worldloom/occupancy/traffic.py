@@ -44,6 +44,8 @@ class TrafficConfig:
     future: int = 8  # frames that are drawn at once
     map_width: int = 96
     context_layers: int = 4  # among users, of the present
+    # Whether each frame knows the ego's motion in it, or all one vector of the path, as in OccSora: for comparison.
+    path_by_frame: bool = True
 
 
 class SceneFeatures(NamedTuple):
@@ -70,6 +72,7 @@ class TrafficNet(nn.Module):
         self.level = ScalarEmbedding(1, width, 0.02, 2.0, 16)
         self.action = ScalarEmbedding(3, width, 0.02, 8.0, 12)  # of the ego at that frame: conditions every token of it
         self.action_level = ScalarEmbedding(1, width, 0.02, 2.0, 16)
+        self.whole_path = None if config.path_by_frame else nn.Linear(config.future * width, width)
         self.map = _MapNet(config.map_width)
         self.map_here = nn.Linear(2 * config.map_width, width)
         block = BlockConfig(width, cond_width=width)
@@ -113,7 +116,8 @@ class TrafficNet(nn.Module):
         # A pose that is nothing but noise tells nothing of the place: there it is taken to go on as before.
         likely = poses_from_motions(mean.expand(-1, -1, f, -1), origin)
         places = torch.where(level[..., None] < _CLEAR, poses_from_motions(motions, origin), likely)
-        ego = seen_from(places[:, :1].expand(-1, m, -1, -1).unsqueeze(-2), places.unsqueeze(-2))[..., 0, :]
+        of_ego = places[:, :1] if self.whole_path is None else origin[:, :1]
+        ego = seen_from(of_ego.expand(-1, m, f, -1).unsqueeze(-2), places.unsqueeze(-2))[..., 0, :]
         x = (
             self.state((motions - mean) / spread)
             + self.place(_planar(places))
@@ -123,9 +127,14 @@ class TrafficNet(nn.Module):
             + self.frame.weight
         )
         act = self.action(motions[:, 0]) + self.action_level(level[:, 0, :, None])
+        if self.whole_path is not None:
+            act = self.whole_path(act.flatten(1))[:, None].expand_as(act)
         cond = self.level(level[..., None]) + act[:, None]
         angles = rotary_angles(torch.arange(f, device=x.device)[:, None].float(), 64, 30.0)
         among = there[:, None, None, :].expand(b, f, m, m)
+        if self.whole_path is not None:  # nor do others look at the ego's own tokens
+            row = torch.arange(m, device=x.device)
+            among = among & ((row > 0) | (row[:, None] == 0))
         tokens = features.tokens
         for along, between in zip(self.along_time, self.among_users, strict=True):
             x = along(x, cond, angles)
@@ -138,8 +147,8 @@ class TrafficNet(nn.Module):
         # What is given is believed, what is drawn is taken as it is guessed now.
         believed = torch.where(level[..., None] == 0, motions, guess.detach())
         danger = dangers(poses_from_motions(believed, origin), origin, batch.sizes, batch.middles, there, batch.ground)
-        of_ego = self.danger(torch.cat([x[:, 0], danger.to(x.dtype)], -1))
-        return guess, self.risk(of_ego, cond[:, 0]).float()
+        endangered = self.danger(torch.cat([x[:, 0], danger.to(x.dtype)], -1))
+        return guess, self.risk(endangered, cond[:, 0]).float()
 
 
 class _MapNet(nn.Module):

@@ -215,6 +215,7 @@ def test_batches_come_again_and_mix_towns() -> None:
     assert first.ego.shape == (12, HISTORY, 3)
     assert logged.any()
     assert not logged.all()
+    assert moments_from_logs(towns, 12, dice(5), counterfactual=False)[1].all()
     speed = first.ego[:, -1, 0] - first.ego[:, -2, 0]
     assert speed.max() == pytest.approx(6.0, abs=1e-3)
     assert speed.min() == pytest.approx(2.5, abs=1e-3)

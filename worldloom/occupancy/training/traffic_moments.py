@@ -271,12 +271,12 @@ def visible(
 
 
 def moments_from_logs(
-    towns: list[LoggedTown], count: int, dice: torch.Generator
+    towns: list[LoggedTown], count: int, dice: torch.Generator, counterfactual: bool = True
 ) -> tuple[TrafficExamples, Bool[Tensor, " count"]]:
-    """Examples of moments of all towns, and which of the egos drive as they did."""
+    """Examples of moments of all towns, and which of the egos drive as they did: all, if not `counterfactual`."""
     odds = torch.tensor([float(len(town)) for town in towns], dtype=torch.float64)
     chosen = torch.multinomial(odds, count, True, generator=dice).tolist()
-    logged = torch.rand(count, generator=dice) < _LOGGED
+    logged = torch.rand(count, generator=dice) < (_LOGGED if counterfactual else 1.0)
     rows = [
         towns[i].example(towns[i].draw(dice), dice, drives) for i, drives in zip(chosen, logged.tolist(), strict=True)
     ]

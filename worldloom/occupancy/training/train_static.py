@@ -33,6 +33,7 @@ class StaticTraining:
     schedule: Schedule
     crops: int = 2  # of each kind in a step
     columns: int = 160
+    class_weights: bool = True
 
 
 def train_static(
@@ -49,7 +50,7 @@ def train_static(
     torch.manual_seed(training.schedule.seed)
     model = StaticTokenizer(config).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     worlds = [load_static_scene(path) for path in scenes]
-    weights = class_weights(_label_counts(worlds))
+    weights = class_weights(_label_counts(worlds)) if training.class_weights else torch.ones(len(STATIC))
     checked = [load_static_scene(path) for path in validation]
 
     def loss_of(step: int, dice: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:

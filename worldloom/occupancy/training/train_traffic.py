@@ -49,6 +49,7 @@ class TrafficTraining:
     context_noise: float = CONTEXT_NOISE
     motion_weight: float = 1.0  # how much more those who move count (Vista's dynamics loss)
     risk_weight: float = 0.3
+    counterfactual: bool = True  # egos of logs also drive ways of their own
 
 
 def train_traffic(
@@ -83,7 +84,7 @@ def train_traffic(
         batch = _take(examples, torch.multinomial(odds, training.batch - num_logged, generator=dice))
         factual = torch.ones(len(batch.ego), dtype=torch.bool)
         if num_logged:
-            more, as_driven = moments_from_logs(towns, num_logged, dice)
+            more, as_driven = moments_from_logs(towns, num_logged, dice, training.counterfactual)
             batch, factual = concatenated([batch, more]), torch.cat([factual, as_driven])
         return traffic_loss(model, batch, training, dice, factual)
 
