@@ -133,8 +133,9 @@ class TrafficNet(nn.Module):
         angles = rotary_angles(torch.arange(f, device=x.device)[:, None].float(), 64, 30.0)
         among = there[:, None, None, :].expand(b, f, m, m)
         if self.whole_path is not None:  # nor do others look at the ego's own tokens
-            row = torch.arange(m, device=x.device)
-            among = among & ((row > 0) | (row[:, None] == 0))
+            row, column = torch.arange(m, device=x.device)[:, None], torch.arange(m, device=x.device)
+            # Itself everybody sees, also who is absent: a row of nothing would become NaN.
+            among = (among & ((column > 0) | (row == 0))) | (column == row)
         tokens = features.tokens
         for along, between in zip(self.along_time, self.among_users, strict=True):
             x = along(x, cond, angles)
