@@ -3,7 +3,8 @@
 import math
 import resource
 import statistics
-from dataclasses import replace
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,14 +13,17 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from worldloom.apps.bench.result import Row, cpu_seconds, measure
-from worldloom.errors import InputError
+from worldloom.errors import InputError, MissingExtra, require
 from worldloom.geometry import Camera, Gaussians, apply, intrinsics, look_at
+from worldloom.geometry.camera_errors import align_cameras, pair_errors, pose_auc
 from worldloom.geometry.equirect import rays
+from worldloom.geometry.io.photo_set import PhotoSet
 from worldloom.recon import Photos, RefineConfig, SweepConfig, plane_sweep, refine, splats_from_depth, undistorted
 from worldloom.recon.depth_prior import join_prior
 from worldloom.recon.depth_splats import splats_from_points, with_shell
 from worldloom.recon.photo_files import load_photos
 from worldloom.recon.photo_scores import held_out, scores
+from worldloom.recon.structure_from_motion import cameras_by_colmap
 from worldloom.render import render
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.metering import metered_exposure
@@ -29,6 +33,7 @@ from worldloom.synth.truth import Truth, render_truth
 
 LEARNED, HELD = 8, 2  # views of a world
 SIZE = (144, 192)
+FULL = (360, 480)  # of the pictures in which cameras are looked for
 FOV = math.radians(75)
 ARC = 0.6  # metres from the middle of the row of cameras to its ends
 STEPS = 400
@@ -42,9 +47,11 @@ _HOLD_OUT = 8  # every 8th photo
 
 def run(quick: bool, data: Path | None = None) -> list[Row]:
     """Rows of worlds and of cost; with `data`, a folder of photos with cameras, also five minutes on those."""
-    worlds = [photographed_world(seed) for seed in (_seeds(1)[:1] if quick else _seeds(3))]
+    seeds = _seeds(1)[:1] if quick else _seeds(3)
+    worlds = [photographed_world(seed) for seed in seeds]
+    found = [cameras_found(photographed_world(seed, FULL)[0]) for seed in seeds] if _has_colmap() else []
     steps = STEPS // 10 if quick else STEPS
-    rows = [*world_rows(worlds, steps), *cost_rows(worlds[0][0])]
+    rows = [*world_rows(worlds, steps, found), *pose_rows(found), *cost_rows(worlds[0][0])]
     return rows if data is None else [*photo_rows(data, 0.1 if quick else 5.0), *rows]
 
 
@@ -82,11 +89,60 @@ def photographed_world(seed: int, size: tuple[int, int] = SIZE) -> tuple[Photos,
     return Photos(cameras, rgb, valid, tuple(f"{i:03d}" for i in range(num))), truths
 
 
-def world_rows(worlds: list[tuple[Photos, list[Truth]]], steps: int) -> list[Row]:
-    """PSNR, F1 and depth of unseen views: stereo and refinement, each alone, and a prior of depth."""
+@dataclass(frozen=True)
+class FoundCameras:
+    """Cameras that were looked for in pictures alone."""
+
+    errors: Float[Tensor, " p"]  # degrees, of all pairs of pictures; infinite where either found no place
+    names: tuple[str, ...]  # of those that found one
+    photos: Photos | None  # these, in the world and unit of the true ones, at SIZE
+
+
+def cameras_found(full: Photos) -> FoundCameras:
+    """What structure from motion finds, beside the true cameras of the pictures."""
+    true = full.cameras.world_from_cam
+    found = torch.full_like(true, torch.nan)
+    try:
+        posed = cameras_by_colmap(PhotoSet(full.names, full.rgb, full.cameras.size))
+    except InputError:
+        return FoundCameras(pair_errors(found, true), (), None)
+    at = torch.tensor([full.names.index(name) for name in posed.names])
+    mine = posed.cameras.world_from_cam.to(true)
+    found[at] = mine
+    cameras = replace(posed.cameras, world_from_cam=align_cameras(mine, true[at]).poses(mine))
+    photos = undistorted(replace(posed, cameras=cameras), full.rgb[at]).resized(max(SIZE))
+    return FoundCameras(pair_errors(found, true), posed.names, photos)
+
+
+def _has_colmap() -> bool:
+    try:
+        require("pycolmap", "colmap", "cameras of photos that come without")
+    except MissingExtra as error:
+        print(f"left out: {error}")
+        return False
+    return True
+
+
+def pose_rows(found: Sequence[FoundCameras]) -> list[Row]:
+    """How well cameras are found by pictures alone."""
+    if not found:
+        return []
+    errors = torch.cat([one.errors for one in found])
+    placed = sum(len(one.names) for one in found)
+    note = (
+        f"structure from motion by COLMAP; {placed} of {len(found) * (LEARNED + HELD)} pictures of {FULL[1]}x{FULL[0]} "
+        f"of {len(found)} worlds found a place; {len(errors)} pairs, exact area, what was not found counts"
+    )
+    return [Row(f"pose_auc{most:g}", 100 * pose_auc(errors, most), "%", "", {}, note) for most in (5.0, 30.0)]
+
+
+def world_rows(
+    worlds: list[tuple[Photos, list[Truth]]], steps: int, found_cameras: Sequence[FoundCameras]
+) -> list[Row]:
+    """PSNR, F1 and depth of unseen views: stereo and refinement, each alone, a prior of depth, and no cameras."""
     held = [2, 6][:HELD]
     found: dict[str, list[tuple[float, float, float]]] = {}
-    for photos, truths in worlds:
+    for number, (photos, truths) in enumerate(worlds):
         used = [i for i in range(len(photos)) if i not in held]
         learned = photos[used]
         swept = plane_sweep(learned, SweepConfig(long_side=max(SIZE)))
@@ -102,6 +158,9 @@ def world_rows(worlds: list[tuple[Photos, list[Truth]]], steps: int) -> list[Row
             "refine alone": refine(random_splats(learned), learned, config).gaussians,
             "with depth": refine(splats_from_depth(learned, prior), learned, config, depth=prior).gaussians,
         }
+        if found_cameras:
+            unheld = {photos.names[i] for i in used}
+            made["no cameras"] = _without_cameras(found_cameras[number], unheld, config) or random_splats(learned)
         for name, gaussians in made.items():
             found.setdefault(name, []).append(_scored(gaussians, photos[held], [truths[i] for i in held]))
     means = {name: [statistics.mean(column) for column in zip(*some, strict=True)] for name, some in found.items()}
@@ -112,13 +171,25 @@ def world_rows(worlds: list[tuple[Photos, list[Truth]]], steps: int) -> list[Row
     )
     psnr, f1, absrel = (dict(values) for values in of)
     gain = absrel["both"] / absrel["with depth"]
+    poses = {"poses, over none": absrel["no cameras"] / absrel["both"]} if "no cameras" in absrel else {}
     prior_note = f"error of depth by poses alone over that with noisy depth of another unit, too; {note}"
     return [
         Row("recon_psnr", psnr.pop("both"), "dB", ">= 25", psnr, note),
         Row("recon_f1", f1.pop("both"), "1", "", f1, f"within {NEAR} of the median depth, no alignment; {note}"),
         Row("recon_depth_absrel", absrel.pop("both"), "1", "<= 0.10", absrel, f"rendered depth, unaligned; {note}"),
-        Row("prior_gain", gain, "x", ">= 1", {}, prior_note),
+        Row("prior_gain", gain, "x", ">= 1", poses, prior_note),
     ]
+
+
+def _without_cameras(found: FoundCameras, names: Container[str], config: RefineConfig) -> Gaussians | None:
+    """The reconstruction from those of the named pictures whose cameras were found; None of fewer than two."""
+    if found.photos is None:
+        return None
+    learned = found.photos[[i for i, name in enumerate(found.names) if name in names]]
+    if len(learned) < 2:
+        return None
+    swept = plane_sweep(learned, SweepConfig(long_side=max(SIZE)))
+    return refine(splats_from_depth(learned, swept), learned, config, depth=swept).gaussians
 
 
 def random_splats(photos: Photos, num: int = 8000, seed: int = 0) -> Gaussians:
