@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from worldloom.apps.bench.result import Row, cpu_seconds, measure
@@ -24,6 +23,7 @@ from worldloom.recon.depth_splats import splats_from_points, with_shell
 from worldloom.recon.photo_files import load_photos
 from worldloom.recon.photo_scores import held_out, scores
 from worldloom.recon.structure_from_motion import cameras_by_colmap
+from worldloom.recon.surface_placement import near_any
 from worldloom.render import render
 from worldloom.synth.cast import Caster
 from worldloom.synth.light.metering import metered_exposure
@@ -228,9 +228,7 @@ def _f1(points: Float[Tensor, "n 3"], truth: Float[Tensor, "m 3"], near: float) 
     """2 P R / (P + R): P of points near the truth, R of the truth near points."""
     if not len(points) or not len(truth):
         return 0.0
-    there, back = KDTree(truth.numpy()), KDTree(points.numpy())
-    precision = float((torch.from_numpy(there.query(points.numpy())[0]) < near).double().mean())
-    recall = float((torch.from_numpy(back.query(truth.numpy())[0]) < near).double().mean())
+    precision, recall = (float(near_any(*of, near).double().mean()) for of in ((points, truth), (truth, points)))
     return 2 * precision * recall / max(precision + recall, 1e-12)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from worldloom.apps.bench.result import Row
+from worldloom.apps.bench.scene.consistency import consistency_rows
 from worldloom.apps.bench.scene.distance import distance_rows
 from worldloom.apps.bench.scene.paths import path_rows
 from worldloom.apps.bench.scene.texts import text_rows
@@ -11,6 +12,7 @@ from worldloom.apps.bench.scene.whole import real_rows, scene_rows
 
 
 def run(quick: bool, data: Path | None = None) -> list[Row]:
-    """A whole scene, distance of panoramas, camera paths, views off centre, texts; with `data`, real panoramas, too."""
+    """A whole scene, distances, camera paths, views off centre, walks, texts; with `data`, real panoramas, too."""
     real = [] if data is None else real_rows(data)
-    return [*scene_rows(quick), *distance_rows(quick), *path_rows(quick), *view_rows(quick), *text_rows(quick), *real]
+    parts = (scene_rows, distance_rows, path_rows, view_rows, consistency_rows, text_rows)
+    return [*(row for part in parts for row in part(quick)), *real]
