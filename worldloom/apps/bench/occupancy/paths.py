@@ -11,9 +11,10 @@ from worldloom.apps.bench.result import Row
 from worldloom.geometry import EgoPath, Occupancy
 from worldloom.geometry.manoeuvres import manoeuvre_path
 from worldloom.geometry.rigid import invert
+from worldloom.occupancy.danger import SIGHT, ego_boxes, separations, user_boxes, with_middles
 from worldloom.occupancy.metrics import auroc, follow, measured_path, score_risk, swap_win_rate, wrong_path_honesty
 from worldloom.occupancy.scene_state import plane_poses
-from worldloom.occupancy.world_model import WorldModel
+from worldloom.occupancy.world_model import Imagined, WorldModel
 from worldloom.synth.dataset.clips import DrivingClip
 
 _PAST = 5
@@ -89,15 +90,18 @@ def _swap_rows(changed: Sequence[DrivingClip], model: WorldModel) -> list[Row]:
 
 
 def _risk_rows(clips: Sequence[DrivingClip], model: WorldModel) -> list[Row]:
-    """The risk of true paths, some of which end in a collision or beside the road."""
-    told, near, contact, left = [], [], [], []
+    """The risk of true paths, some of which end in a collision or beside the road; and whether boxes touch in what the
+    model draws for them, which is another answer."""
+    told, drawn, near, contact, left = [], [], [], [], []
     for clip in clips:
         last = len(clip.occupancy) - model.chunk
         for now in range(max(1, clip.branch_frame - 2), last, _MOMENTS):
             path = _ahead(clip.occupancy, now, model.chunk)
             state = model.observe(clip.occupancy[max(0, now + 1 - _PAST) : now + 1])
             generator = torch.Generator().manual_seed(now)
-            told.append(model.imagine(state, path[None], generator).risk[0, -1])
+            imagined = model.imagine(state, path[None], generator)
+            told.append(imagined.risk[0, -1])
+            drawn.append(_apart(imagined, path))
             near.append(_nearest(clip, now, model.chunk))
             future = slice(now + 1, now + 1 + model.chunk)
             contact.append(bool(clip.risk.collision[future].any()))
@@ -108,13 +112,19 @@ def _risk_rows(clips: Sequence[DrivingClip], model: WorldModel) -> list[Row]:
     score = score_risk(risk[:, 0], hit)
     wrong = hit | off
     reported = (risk >= 0.5).any(1)
-    floors = {"distance at constant velocity": auroc(-torch.tensor(near), hit), "constant": 0.5}
+    apart = torch.tensor(drawn)
+    floors = {
+        "boxes of the drawn future": auroc(-apart, hit),
+        "distance at constant velocity": auroc(-torch.tensor(near), hit),
+        "constant": 0.5,
+    }
+    missed = {"boxes of the drawn future": 100 * float((apart[hit] > 0).double().mean()), "never reports": 100.0}
     note = f"{len(risk)} paths of {model.chunk / 2:g} s, {100 * score.base_rate:.0f} % with a collision"
     honest = f"{int(wrong.sum())} paths that end in a collision or off the road"
     honesty, false = 100 * wrong_path_honesty(reported, wrong), 100 * float(reported[~wrong].double().mean())
     return [
         Row("risk_auroc", score.auroc, "", ">= 0.95", floors, note),
-        Row("hallucinated_success", 100 * score.hallucinated, "%", "<= 5", {"never reports": 100.0}, note),
+        Row("hallucinated_success", 100 * score.hallucinated, "%", "<= 5", missed, note),
         Row("wrong_path_honesty", honesty, "%", ">= 95", {"false alarms": false}, honest),
     ]
 
@@ -134,6 +144,14 @@ def _nearest(clip: DrivingClip, now: int, frames: int) -> float:
     way = users.centres[there, now, None, :2] + seconds * users.velocities[there, now, None, :2]
     ego = clip.occupancy.world_from_ego[now + 1 : now + 1 + frames, :2, 3].float()
     return float(((way - ego).norm(dim=-1) - users.extents[there, :1] / 2).min())
+
+
+def _apart(imagined: Imagined, path: Float[Tensor, "f 3"]) -> float:
+    """Metres that the ego stays away from the others in a drawn future, between its frames too."""
+    users = with_middles(imagined.users, imagined.users[..., :1, :])
+    boxes = user_boxes(users, imagined.sizes[:, None], imagined.middles[:, None])
+    ego = ego_boxes(with_middles(path, path[:1]))[None]
+    return float(separations(ego, boxes).amin()) if boxes.shape[1] else SIGHT
 
 
 def _ade(future: Occupancy, path: EgoPath) -> float:
