@@ -30,6 +30,7 @@ def test_all_parts_are_left_out_once(towns: Path, monkeypatch: pytest.MonkeyPatc
     assert set(rows["ablation_error_3s"].baseline) == trained
     assert "1 seeds of 2 steps each on 1 towns" in rows["ablation_error_3s"].note
     assert set(rows["ablation_static_fine_miou"].baseline) == {"no class weights"}
+    assert set(rows["ablation_frame_miou"].baseline) == {"Haar wavelets outermost"}
     moves = rows["ablation_dynamic_iou_3s"]
     assert moves.baseline["no dynamic stream"] == 0 < moves.value
     whole = rows["ablation_forecast_miou_3s"]

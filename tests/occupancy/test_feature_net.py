@@ -21,8 +21,9 @@ def labels(*shape: int) -> torch.Tensor:
     return torch.randint(0, 18, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def test_codes_are_an_eighth_as_wide_and_unfold_again() -> None:
-    net = FeatureNet(TINY)
+@pytest.mark.parametrize("wavelet", [False, True])
+def test_codes_are_an_eighth_as_wide_and_unfold_again(wavelet: bool) -> None:
+    net = FeatureNet(replace(TINY, wavelet=wavelet))
     codes = net.codes(labels(2, 16, 32, 4))
     assert codes.shape == (2, 8, 2, 4)
     assert net.planes.unfold(net.reconstruct(codes)).shape == (2, 16, 32, 4)

@@ -17,6 +17,7 @@ from worldloom.geometry.occupancy import Occupancy
 from worldloom.occupancy.class_planes import ClassPlanes, shown_labels
 from worldloom.occupancy.metrics.frechet import Projection
 from worldloom.ops import load_config, load_weights, weights_path
+from worldloom.ops.wavelet import haar, inverse_haar
 
 STRIDE = 8  # columns along both sides for each code
 _QUARTERS = 2  # along both sides
@@ -32,6 +33,7 @@ class FeatureNetConfig:
     widths: tuple[int, int, int] = (32, 64, 96)  # channels at strides 2, 4 and 8
     code_width: int = 32
     features: int = 48  # of a frame
+    wavelet: bool = False  # Haar's sums and differences in place of the outermost strided convolutions: for comparison
 
     def __post_init__(self) -> None:
         widths = (*self.widths, self.code_width)
@@ -57,8 +59,13 @@ class FeatureNet(nn.Module):
         self.config = config
         fine, middle, coarse = config.widths
         self.planes = ClassPlanes(config.class_width, config.layers)
+        folded = self.planes.channels
+        first, last = nn.Conv2d(folded, fine, 4, 2, 1), nn.ConvTranspose2d(fine, folded, 4, 2, 1)
+        if config.wavelet:
+            first = nn.Sequential(_Haar(), nn.Conv2d(4 * folded, fine, 1))
+            last = nn.Sequential(nn.Conv2d(fine, 4 * folded, 1), _InverseHaar())
         self.encoder = nn.Sequential(
-            nn.Conv2d(self.planes.channels, fine, 4, 2, 1), *_activated(fine),
+            first, *_activated(fine),
             nn.Conv2d(fine, middle, 4, 2, 1), *_activated(middle),
             nn.Conv2d(middle, coarse, 4, 2, 1), *_activated(coarse),
             nn.Conv2d(coarse, coarse, 3, padding=1), *_activated(coarse), nn.Conv2d(coarse, config.code_width, 1),
@@ -66,8 +73,7 @@ class FeatureNet(nn.Module):
         self.decoder = nn.Sequential(
             nn.Conv2d(config.code_width, coarse, 3, padding=1), *_activated(coarse),
             nn.ConvTranspose2d(coarse, middle, 4, 2, 1), *_activated(middle),
-            nn.ConvTranspose2d(middle, fine, 4, 2, 1), *_activated(fine),
-            nn.ConvTranspose2d(fine, self.planes.channels, 4, 2, 1),
+            nn.ConvTranspose2d(middle, fine, 4, 2, 1), *_activated(fine), last,
         )  # fmt: skip
         self.register_buffer("mean", torch.zeros(config.described_by))
         self.register_buffer("directions", torch.eye(config.described_by, config.features))
@@ -117,6 +123,16 @@ class FeatureNet(nn.Module):
         """Take features along these directions from now on."""
         self.mean.copy_(projection.mean)
         self.directions.copy_(projection.directions)
+
+
+class _Haar(nn.Module):
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        return haar(x[:, :, None])[:, :, 0]
+
+
+class _InverseHaar(nn.Module):
+    def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b c h2 w2"]:
+        return inverse_haar(x[:, :, None])[:, :, 0]
 
 
 def _activated(width: int) -> tuple[nn.Module, nn.Module]:

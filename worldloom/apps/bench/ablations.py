@@ -20,13 +20,14 @@ from worldloom.occupancy.static_map import StaticMap
 from worldloom.occupancy.traffic import TrafficConfig
 from worldloom.occupancy.training.static_examples import load_static_scene
 from worldloom.occupancy.training.traffic_examples import TrafficExamples, concatenated
+from worldloom.occupancy.training.train_features import train_features, validate_features
 from worldloom.occupancy.training.train_static import StaticTraining, train_static, validate_static
 from worldloom.occupancy.training.train_traffic import TrafficTraining, train_traffic, validate_traffic
 from worldloom.occupancy.world_model import WorldModel
 from worldloom.ops.training import shortened
 
 ALL = "all of it"
-_TRAFFIC_STEPS, _STATIC_STEPS = 400, 300
+_TRAFFIC_STEPS, _STATIC_STEPS, _FRAME_STEPS = 400, 300, 400
 _SEEDS = 3
 
 # Of the traffic network: its size and its training.
@@ -63,7 +64,8 @@ def run(quick: bool, data: Path | None = None) -> list[Row]:
     towns = f"{len({clip.name.partition('/')[0] for clip in learned})} towns"
     runs = out / ("quick" if quick else "runs")
     rows += _traffic_rows(learned, traffic, logs, runs, 2 if quick else _TRAFFIC_STEPS, 1 if quick else _SEEDS, towns)
-    return rows + _static_rows(static, runs, 2 if quick else _STATIC_STEPS, towns)
+    rows += _static_rows(static, runs, 2 if quick else _STATIC_STEPS, towns)
+    return rows + _wavelet_rows(learned, logged, runs, 2 if quick else _FRAME_STEPS, towns)
 
 
 def forecast_rows(clips: Sequence[Occupancy]) -> list[Row]:
@@ -153,6 +155,21 @@ def _static_rows(made: Sequence[list[Path]], out: Path, steps: int, towns: str) 
         for figure in ("fine_miou", "complete_miou", "complete_iou")
         if all(math.isfinite(one[figure]) for one in found.values())
     ]
+
+
+def _wavelet_rows(learned: list[Clip], checked: list[Clip], out: Path, steps: int, towns: str) -> list[Row]:
+    """Frames packed and unpacked by the feature net, as it is and with wavelets outermost: codes of one size."""
+    preset = PRESETS["small"]
+    schedule = shortened(preset.features_training.schedule, steps)
+    found = {}
+    for name, wavelet in ((ALL, False), ("Haar wavelets outermost", True)):
+        run = out / f"frames-{name.replace(' ', '-')}"
+        training = replace(preset.features_training, schedule=schedule)
+        net = train_features(
+            learned, checked, run, replace(preset.features, wavelet=wavelet), training, _tell(run.name)
+        )
+        found[name] = validate_features(net, checked)["val_miou"]
+    return [_row("ablation_frame_miou", found, "%", f"one seed of {steps} steps on {towns}; towns kept for choosing")]
 
 
 def _row(metric: str, values: Mapping[str, float], unit: str, note: str) -> Row:
