@@ -148,12 +148,15 @@ class Tokenizer:
         load_weights(folder, prior)
         return cls(static, prior)
 
-    def encode(self, clip: Occupancy, budget_kbit: float | None = None) -> EncodedClip:
+    def encode(self, clip: Occupancy, budget_kbit: float | None = None, corrected: bool = True) -> EncodedClip:
         """Write a clip of at most 63 frames, in at most `budget_kbit` thousand bits; all that can be said if None.
 
         Where the budget is short, first corrections go, then fine codes, fine shapes, the road users that show least
         for their bits, and at last channels of the coarse codes.
 
+        Args:
+            corrected: False leaves corrections out, and with them the decoder in double precision that both ends need
+                to agree on what to correct: half the time at 22.5 kbit, half the bits, three points of mIoU less.
         Raises:
             InputError: the clip is not of Occ3D's classes, is too long, leaps, or does not fit the budget.
         """
@@ -169,7 +172,7 @@ class Tokenizer:
         parts = self._chosen(parts, clip, world, budget)
         writer = Writer()
         parts = self._code(writer, parts)
-        corrected = writer.total() + _WORTH_CORRECTING < budget
+        corrected = corrected and writer.total() + _WORTH_CORRECTING < budget
         plain(writer, int(corrected), 2)
         if corrected:
             _, guess = self._decoded(parts, exact=True)

@@ -49,6 +49,18 @@ def test_a_clip_comes_back(tokenizer: Tokenizer, clip: Occupancy, streams: dict[
     assert shares == sorted(shares)
 
 
+def test_without_corrections_streams_are_shorter_and_need_no_exact_decoder(
+    tokenizer: Tokenizer, clip: Occupancy, streams: dict[float | None, EncodedClip]
+) -> None:
+    plain = tokenizer.encode(clip, 40.0, corrected=False)
+    assert plain.bits.get("corrections", 0) < 8 < streams[40.0].bits["corrections"]
+    assert plain.kbit < streams[40.0].kbit
+    bare = Tokenizer(tokenizer.static, tokenizer.prior)
+    right = (bare.decode(plain).labels == clip.labels)[clip.observed].float().mean()
+    assert bare._exact is None
+    assert right < (bare.decode(streams[40.0]).labels == clip.labels)[clip.observed].float().mean()
+
+
 def test_a_budget_that_nothing_fits(tokenizer: Tokenizer, clip: Occupancy) -> None:
     with pytest.raises(InputError, match="kbit for this clip, got 0"):
         tokenizer.encode(clip[:2], 0.5)
