@@ -85,6 +85,14 @@ def test_only_a_place_with_a_sky_has_one():
     assert torch.equal(open_air.distance()[open_air.sky], of_all[open_air.sky])  # as if it were none
 
 
+def test_a_mirrored_picture_has_the_mirrored_answer():
+    model = PanoramaDepth(PanoramaNetwork(TINY)).estimate
+    picture = torch.rand(3, 64, 128, generator=torch.Generator().manual_seed(0))
+    one, other = model(picture), model(picture.flip(-1))
+    torch.testing.assert_close(other.log_distance.flip(-1), one.log_distance, atol=1e-4, rtol=0)
+    assert torch.equal(other.sky.flip(-1), one.sky)
+
+
 def test_a_scene_has_its_sky_behind_everything(monkeypatch):
     monkeypatch.setattr(PanoramaDepth, "from_pretrained", lambda name: known())
     made = distance_of_panorama(PICTURE, 1.6).panorama

@@ -15,7 +15,7 @@ from worldloom.geometry.panorama import Panorama
 from worldloom.ops import load_config, load_weights, weights_path
 from worldloom.ops.weights import MODEL
 from worldloom.recon.edge_upsampling import resize_along_edges
-from worldloom.recon.panorama_network import PLACES, PanoramaDepthConfig, PanoramaNetwork
+from worldloom.recon.panorama_network import PLACES, PanoramaAnswer, PanoramaDepthConfig, PanoramaNetwork
 
 NEAREST, FARTHEST = 0.05, 150.0  # camera heights
 _SURE = 0.8  # of the floor: pixels that tell how high the camera is
@@ -52,6 +52,17 @@ class PanoramaEstimate:
         floor = torch.sigmoid(4 * torch.logit(floor, eps=1e-4)) if self.anchored else torch.zeros_like(floor)
         log = torch.lerp(self.log_distance, plane, floor)
         return log.exp().clamp(NEAREST, FARTHEST)
+
+
+def _both_ways(network: PanoramaNetwork, rgb: Float[Tensor, "1 3 h w"]) -> PanoramaAnswer:
+    """The mean of what it says of the picture and of its mirror image: it errs in each by itself."""
+    seen, mirrored = network(rgb), network(rgb.flip(-1))
+    return PanoramaAnswer(
+        (seen.log_distance + mirrored.log_distance.flip(-1)) / 2,
+        (seen.floor + mirrored.floor.flip(-1)) / 2,
+        (seen.sky + mirrored.sky.flip(-1)) / 2,
+        (seen.place + mirrored.place) / 2,
+    )
 
 
 def depth_weights(name_or_path: str | Path) -> Path:
@@ -104,7 +115,7 @@ class PanoramaDepth:
             raise InputError("expected finite colours, got NaN or infinity")
         rows = self.network.config.height
         small = F.interpolate(rgb[None], (rows, 2 * rows), mode="bilinear", antialias=True, align_corners=False)
-        answer = self.network(small.clamp(0, 1))
+        answer = _both_ways(self.network, small.clamp(0, 1))
         open_air = 1 - answer.place.softmax(-1)[0, _INDOORS]
         maps = torch.cat([answer.log_distance, answer.floor.sigmoid(), open_air * answer.sky.sigmoid()])
         maps = torch.cat([resize_along_edges(maps[:1], rgb), resize_along_edges(maps[1:], rgb, None)])
