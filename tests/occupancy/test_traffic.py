@@ -71,6 +71,7 @@ def test_a_path_as_one_vector_is_all_that_others_learn_of_the_ego() -> None:
     assert not torch.allclose(first[:, 1:, 0], second[:, 1:, 0], atol=1e-5)  # of every frame, whenever it happens
     alone = batch._replace(present=torch.zeros_like(batch.present).index_fill(1, torch.tensor(0), True))
     assert net(alone, motions, level)[0].isfinite().all()
+    assert net.whole_path is not None
     net.whole_path.weight.zero_()
     assert torch.allclose(net(batch, motions, level)[0][:, 1:], net(batch, later, level)[0][:, 1:], atol=1e-5)
 
