@@ -35,5 +35,15 @@ def test_a_small_patch_reaches_everywhere() -> None:
     torch.testing.assert_close(full, torch.full((3, 16, 32), 0.6))
 
 
+def test_a_hole_takes_after_what_is_near_it() -> None:
+    """However little of it there is, and however much of something else is known far away."""
+    rgb = torch.zeros(1, 64, 128)
+    known = torch.zeros(64, 128, dtype=torch.bool)
+    known[:, 64:], known[30, 20:40:3] = True, True
+    rgb[:, 30, 20:40:3] = 1.0
+    full = filled_from_around(rgb, known)
+    assert full[0, 28:34, 22:38].min() > 0.85
+
+
 def test_of_nothing_nothing_is_made() -> None:
     assert filled_from_around(torch.rand(3, 8, 16), torch.zeros(8, 16, dtype=torch.bool)).abs().max() == 0

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 def filled_from_around(rgb: Float[Tensor, "c h w"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "c h w"]:
     """A panorama with what is not known filled in from around, coarse to fine.
 
-    Gortler et al. 1996, "The Lumigraph", sec. 3.4. What is known stays; where nothing is, all is 0.
+    Gortler et al. 1996, "The Lumigraph", sec. 3.4, with weights that are 1 wherever anything is known under a coarse
+    pixel: holes take after what is near, however little that is. What is known stays; where nothing is, all is 0.
     """
     width = rgb.shape[-1]
     around = (
@@ -18,9 +19,9 @@ def filled_from_around(rgb: Float[Tensor, "c h w"], known: Bool[Tensor, "h w"]) 
     weight = known[None, None][..., around].float()
     levels = [(rgb[None][..., around] * weight, weight)]
     while max(levels[-1][1].shape[-2:]) > 1 and not (levels[-1][1] > 0).all():
-        total, weight = levels[-1]
-        levels.append((F.avg_pool2d(total, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)))
-    colour = levels[-1][0] / levels[-1][1].clamp(min=1e-8)
+        total, weight = (F.avg_pool2d(part, 2, ceil_mode=True) for part in levels[-1])
+        levels.append((total / weight.clamp(min=1e-8), (weight > 0).float()))
+    colour = levels[-1][0]
     for total, weight in reversed(levels[:-1]):
         rows, columns = total.shape[-2:]
         colour = total + (1 - weight) * _doubled(_doubled(colour, 2), 3)[..., :rows, :columns]
