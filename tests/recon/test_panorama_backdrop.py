@@ -46,6 +46,21 @@ def test_the_wall_goes_on_behind_the_post_in_its_own_colour():
     assert float(after.distance[gap].median()) == pytest.approx(5.0, rel=0.25)
 
 
+def test_what_stands_well_before_an_edge_keeps_its_own_colour():
+    """A long wall that ends before a far one: at its end the far one goes on behind it, well before it does not."""
+    ray = directions(ROWS).float()
+    near = torch.atan2(ray[..., 1], ray[..., 0]).abs() < math.radians(60)
+    rgb = torch.where(near, torch.tensor([0.8, 0.1, 0.1])[:, None, None], torch.tensor([0.1, 0.8, 0.1])[:, None, None])
+    given = Panorama(rgb, torch.where(near, 2.0, 6.0), torch.zeros_like(near), torch.eye(4))
+    layer = render_panorama(backdrop_from_panorama(given), torch.eye(4), ROWS)
+    red, green, _ = layer.rgb[:, ROWS // 2]
+    well_before, edge = (ROWS - round(ROWS * degrees / 180) for degrees in (36, 56))
+    assert red[well_before] > 0.6 > 0.3 > green[well_before]
+    assert float(layer.distance[ROWS // 2, well_before]) == pytest.approx(2.3, rel=0.3)
+    assert green[edge] > 0.6 > 0.3 > red[edge]
+    assert float(layer.distance[ROWS // 2, edge]) > 4.5
+
+
 def test_from_the_centre_nothing_of_it_is_seen():
     given = panorama(open_air=True)
     alone = centre_psnr(given, match_centre_colours(given, splats_from_panorama(given), 3))

@@ -2,7 +2,8 @@
 they walk, and that then stands in for what the panorama does not show.
 
 Where distance jumps, the farther surface goes on behind the nearer one, in distance and in colour, by push-pull from
-its visible side. Everywhere else a coarse copy of the surface itself lies close behind it, so that no crack is black.
+its visible side. Everywhere else a coarse copy of the surface itself lies close behind it, so that no crack is black;
+the farther from the jump, the more of this copy: what is well before an edge, the ground say, hides nothing there.
 """
 
 import math
@@ -24,7 +25,7 @@ from worldloom.recon.panorama_splats import discs_of_panorama, splats_from_panor
 _ROWS = 128  # of the layer, from pole to pole; those of the panorama, if it has fewer
 _JUMP = 0.3  # of log distance, over two pixels
 _STEEPER = 2.0  # times the slopes on both sides: level ground grows steeply towards the horizon, and is no jump
-_REACH = math.radians(25)  # how far a surface goes on behind the edge of another
+_REACH = math.radians(30)  # how far a surface goes on behind the edge of another, ever less of it
 _BAND = math.radians(6)  # of the farther surface, along the edge: what it goes on from
 _BEHIND = 1.15  # times the distance, where nothing is known of what is hidden
 _MOST_ACROSS = 0.7  # of log distance
@@ -50,11 +51,11 @@ def backdrop_from_panorama(panorama: Panorama) -> Gaussians:
     log = F.adaptive_max_pool2d(panorama.distance[None].clamp(min=1e-3).log(), (rows, 2 * rows))[0]
     rgb = F.adaptive_avg_pool2d(panorama.rgb[None], (rows, 2 * rows))[0]
 
-    hidden, beyond = _sides(log, sky)
+    hides, beyond = _sides(log, sky)
     own = log + math.log(_BEHIND) + _across(log)
     behind = torch.maximum(filled_from_around(log[None], beyond)[0], own)
-    log = torch.where(hidden, behind, own)
-    rgb = torch.where(hidden, filled_from_around(rgb, beyond), rgb)
+    log = torch.lerp(own, behind, hides)
+    rgb = torch.lerp(rgb, filled_from_around(rgb, beyond), hides)
     layers = [_discs(log, rgb, sky, _SLANT)]
     if rows == _ROWS:  # wider discs would reach before what they stand behind
         log, *rgb, open_air = F.avg_pool2d(torch.cat([log[None], rgb, sky[None].float()]), _COARSER).unbind()
@@ -79,20 +80,25 @@ def _farthest(log: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     return F.max_pool2d(padded[None], 3, 1, (1, 0))[0]
 
 
-def _sides(log: Float[Tensor, "h w"], sky: Bool[Tensor, "h w"]) -> tuple[Bool[Tensor, "h w"], Bool[Tensor, "h w"]]:
-    """Near the jumps of log distance: what hides something, and what goes on behind it. None of it is sky."""
+def _sides(log: Float[Tensor, "h w"], sky: Bool[Tensor, "h w"]) -> tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]:
+    """Near the jumps of log distance: what hides something, and what goes on behind it. None of it is sky.
+
+    What hides fades from 1 at the edge to 0 at _REACH.
+    """
     rows, columns = log.shape
     around = torch.arange(-columns // 2, columns + columns // 2) % columns  # so that the seam is no border
     jump, level = _jumps(log, sky)
     if not bool(jump.any()):
-        return jump, jump
+        return torch.zeros_like(log), jump
     far = ~jump[:, around].numpy()
     nearest, apart = np.empty((2, *far.shape), np.int32), np.empty(far.shape)
     distance_transform_edt(far, return_indices=True, distances=apart, indices=nearest)
     middle = slice(columns // 2, columns // 2 + columns)
-    away = torch.from_numpy(apart[:, middle]) * math.pi / rows
+    away = torch.from_numpy(apart[:, middle]).to(log) * math.pi / rows
     here = level[:, around][nearest[0], nearest[1]][:, middle]
-    return ~sky & (log < here) & (away < _REACH), ~sky & (log >= here) & (away < _BAND)
+    near = (1 - away / _REACH).clamp(min=0)
+    hides = torch.where(~sky & (log < here), near.square() * (3 - 2 * near), 0.0)
+    return hides, ~sky & (log >= here) & (away < _BAND)
 
 
 def _jumps(log: Float[Tensor, "h w"], sky: Bool[Tensor, "h w"]) -> tuple[Bool[Tensor, "h w"], Float[Tensor, "h w"]]:
