@@ -61,6 +61,26 @@ def test_what_stands_well_before_an_edge_keeps_its_own_colour():
     assert float(layer.distance[ROWS // 2, edge]) > 4.5
 
 
+def test_farther_off_no_gap_opens_between_its_discs():
+    given = panorama()
+    whole = Gaussians.cat([splats_from_panorama(given), backdrop_from_panorama(given)])
+    assert float(render_panorama(whole, beside(2.0), ROWS).alpha.min()) > 0.98
+
+
+def test_surfaces_seen_edge_on_are_not_veiled_by_it():
+    """Discs are sorted by their middles: those of a floor far away reach from well before it to well behind it."""
+    ray = directions(ROWS).float()
+    distance = (torch.tensor([30.0, 1.2, 1.5]) / ray.abs().clamp(min=1e-6)).amin(-1)  # a corridor
+    stripes = (distance * ray[..., 0]).floor() % 2
+    rgb = torch.stack([0.2 + 0.6 * stripes, torch.full_like(stripes, 0.5), 0.8 - 0.6 * stripes])
+    given = Panorama(rgb, distance, torch.zeros_like(distance) > 0, torch.eye(4))
+    front = splats_from_panorama(given)
+    whole = Gaussians.cat([front, backdrop_from_panorama(given)])
+    alone, both = (render_panorama(gaussians, torch.eye(4), ROWS) for gaussians in (front, whole))
+    torch.testing.assert_close(both.distance, alone.distance, atol=0, rtol=0.08)
+    torch.testing.assert_close(both.rgb, alone.rgb, atol=0.15, rtol=0)
+
+
 def test_from_the_centre_nothing_of_it_is_seen():
     given = panorama(open_air=True)
     alone = centre_psnr(given, match_centre_colours(given, splats_from_panorama(given), 3))

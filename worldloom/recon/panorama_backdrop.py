@@ -29,7 +29,6 @@ _REACH = math.radians(30)  # how far a surface goes on behind the edge of anothe
 _BAND = math.radians(6)  # of the farther surface, along the edge: what it goes on from
 _BEHIND = 1.15  # times the distance, where nothing is known of what is hidden
 _MOST_ACROSS = 0.7  # of log distance
-_SLANT = 2.0  # of log distance by angle at most: a long disc would reach before what it stands behind
 _COARSER = 4  # times, of a second layer that closes what gaps the first one leaves
 
 
@@ -56,16 +55,18 @@ def backdrop_from_panorama(panorama: Panorama) -> Gaussians:
     behind = torch.maximum(filled_from_around(log[None], beyond)[0], own)
     log = torch.lerp(own, behind, hides)
     rgb = torch.lerp(rgb, filled_from_around(rgb, beyond), hides)
-    layers = [_discs(log, rgb, sky, _SLANT)]
+    layers = [_discs(log, rgb, sky, slanted=True)]
     if rows == _ROWS:  # wider discs would reach before what they stand behind
         log, *rgb, open_air = F.avg_pool2d(torch.cat([log[None], rgb, sky[None].float()]), _COARSER).unbind()
         log = _farthest(log) + math.log(_BEHIND)
-        layers.append(_discs(log, torch.stack(rgb), _farthest(open_air) > 0, 0.0))
+        layers.append(_discs(log, torch.stack(rgb), _farthest(open_air) > 0, slanted=False))
     return transform_gaussians(Gaussians.cat(layers), panorama.world_from_pano)
 
 
-def _discs(log: Float[Tensor, "h w"], rgb: Float[Tensor, "3 h w"], sky: Bool[Tensor, "h w"], slant: float) -> Gaussians:
-    return discs_of_panorama(Panorama(rgb, log.exp(), sky, torch.eye(4)), len(log), ~sky, slant)
+def _discs(
+    log: Float[Tensor, "h w"], rgb: Float[Tensor, "3 h w"], sky: Bool[Tensor, "h w"], slanted: bool
+) -> Gaussians:
+    return discs_of_panorama(Panorama(rgb, log.exp(), sky, torch.eye(4)), len(log), ~sky, slanted)
 
 
 def _across(log: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:

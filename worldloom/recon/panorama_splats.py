@@ -86,20 +86,19 @@ def splats_from_panorama(panorama: Panorama, rows: int | None = None) -> Gaussia
     return transform_gaussians(Gaussians.cat(parts), panorama.world_from_pano)
 
 
-def discs_of_panorama(
-    panorama: Panorama, rows: int, keep: Bool[Tensor, "h w"], steepest: float = math.inf
-) -> Gaussians:
+def discs_of_panorama(panorama: Panorama, rows: int, keep: Bool[Tensor, "h w"], slanted: bool = True) -> Gaussians:
     """The discs of `rows` rows of patches, in the panorama's frame, where its pixels are to be kept.
 
     Args:
-        steepest: slope of log distance by angle beyond which discs do not slant; 0 makes them face the centre.
+        slanted: as their pieces of surface are; otherwise all face the centre.
     """
     height = panorama.rgb.shape[-2]
     patches = equal_area_patches(rows, height)
     pixel = _pixels(patches, height)
     surface = _surface(panorama, patches, pixel)
-    slopes = (slope.clamp(-steepest, steepest) for slope in (surface.by_azimuth, surface.by_elevation))
-    return _discs(panorama.rgb, _Surface(surface.distance, *slopes), patches, keep[pixel])
+    if not slanted:
+        surface = _Surface(surface.distance, *(torch.zeros_like(surface.distance) for _ in range(2)))
+    return _discs(panorama.rgb, surface, patches, keep[pixel])
 
 
 def _pixels(patches: Patches, height: int) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:

@@ -81,7 +81,7 @@ def _is_ours(path: Path) -> bool:
 def _result(
     rgb: Tensor, camera_height: float, estimate: PanoramaEstimate, method: str, facts: dict[str, object]
 ) -> SceneDistance:
-    distance = torch.where(estimate.sky, FARTHEST, estimate.distance())  # a scene has its sky behind everything
+    distance = torch.where(estimate.sky, 1.0, estimate.distance())  # a scene has its sky behind everything
     panorama = Panorama(rgb, camera_height * distance, estimate.sky, torch.eye(4))
     facts = {**facts, "place": estimate.place, "floor_share": round(estimate.floor_share, 4)}
     return SceneDistance(panorama, method, estimate.anchored, facts)
