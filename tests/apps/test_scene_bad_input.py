@@ -358,6 +358,10 @@ INPUTS = {
     "tiny_photo": (["tiny.png", "--fov", "70"], r"photo must be at least 32 pixels to a side, got 8x8"),
     "world_with_height": (["--text", "a street", "--camera-height", "2"], r"a procedural world has its own scale"),
     "world_with_depth": (["--text", "a street", "--depth-model", "small"], r"a procedural world has its own scale"),
+    "no_depth_model": (
+        ["good.png", "--depth-model", ""],
+        r"no weights called '': .* one of: small; or floor, an .onnx",
+    ),
     "many_rows": (["--text", "a street", "--rows", "5000"], r"--rows must be 32 to 1024, got 5000"),
 }
 

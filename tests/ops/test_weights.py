@@ -245,5 +245,7 @@ def test_weights_path(tmp_path, monkeypatch):
     save_weights(tmp_path / "mine" / "half", net(), Config(4))
     assert weights_path("loompack", "small", "half") == package / "weights" / "small-half"
     assert weights_path("loompack", tmp_path / "mine", "half") == tmp_path / "mine" / "half"
-    with pytest.raises(InputError, match=r"folder with other/model\.safetensors"):
+    with pytest.raises(InputError, match=r"folder with other/model\.safetensors or one of: none$"):
         weights_path("loompack", "small", "other")
+    with pytest.raises(InputError, match=r"one of: small$"):  # as it is to be called, not small-half
+        weights_path("loompack", "smal", "half")

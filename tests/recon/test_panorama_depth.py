@@ -228,3 +228,9 @@ def test_objects_are_what_stands_on_the_floor():
     indoors = score_depth(predicted(distance), learned(distance, part, "room")).figures()
     assert math.isnan(indoors["sky_iou"])
     assert indoors["false_sky_indoors"] == 0
+
+
+@pytest.mark.parametrize("model", ["nowhere", ""])
+def test_a_model_that_is_not_there(model):
+    with pytest.raises(InputError, match=f"'{model}': .* one of: small; or floor, an .onnx file"):
+        distance_of_panorama(PICTURE, 1.6, model)

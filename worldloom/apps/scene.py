@@ -95,7 +95,7 @@ def make_scene(
     source = SceneInput(source) if isinstance(source, Path) else source
     if source.is_world and (told_height or depth_model is not None):
         raise InputError("a procedural world has its own scale and distances; leave out --camera-height, --depth-model")
-    depth_model = depth_model or EMBEDDED
+    depth_model = EMBEDDED if depth_model is None else depth_model
     make = source.check()
     used_rows = rows or (MAX_ROWS if source.is_panorama else GENERATED_ROWS)
     request = {

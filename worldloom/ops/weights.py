@@ -121,7 +121,7 @@ def weights_path(package: str, name_or_path: str | Path, part: str = "") -> Path
         part: of a model of several networks: embedded as weights/<name>-<part>, and a folder in a folder elsewhere.
 
     Raises:
-        InputError: where there are none; the line lists the embedded names.
+        InputError: where there are none; the line lists the embedded names that it takes.
     """
     names = {}
     root = resources.files(package) / "weights"
@@ -133,7 +133,8 @@ def weights_path(package: str, name_or_path: str | Path, part: str = "") -> Path
     folder = Path(name_or_path).expanduser() / part
     if (folder / MODEL).is_file():
         return folder
-    embedded = ", ".join(sorted(names)) or "none"
+    ending = f"-{part}" if part else ""
+    embedded = ", ".join(sorted(name.removesuffix(ending) for name in names if name.endswith(ending))) or "none"
     file = f"{part}/{MODEL}" if part else MODEL
     raise InputError(f"no weights called {str(name_or_path)!r}: expected a folder with {file} or one of: {embedded}")
 

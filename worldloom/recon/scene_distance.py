@@ -12,7 +12,7 @@ from worldloom.errors import InputError
 from worldloom.geometry.panorama import Panorama
 from worldloom.recon.depth_networks import open_depth_network
 from worldloom.recon.network_distance import distance_by_network
-from worldloom.recon.panorama_depth import FARTHEST, PanoramaDepth, PanoramaEstimate
+from worldloom.recon.panorama_depth import FARTHEST, PanoramaDepth, PanoramaEstimate, depth_weights
 from worldloom.recon.panorama_distance import assume_distance
 
 FLOOR = "floor"  # the method that has learned nothing
@@ -57,7 +57,11 @@ def distance_of_panorama(
         }  # fmt: skip
         method = f"the given depth network on {reading.num_used} views; floor, sky and the rest by our network"
         return _result(rgb, camera_height, estimate, method, facts)
-    estimate = PanoramaDepth.from_pretrained(model).estimate(rgb)
+    try:
+        weights = depth_weights(model)
+    except InputError as error:
+        raise InputError(f"{error}; or {FLOOR}, an .onnx file, a folder of transformers") from None
+    estimate = PanoramaDepth.from_pretrained(weights).estimate(rgb)
     method = "learned from procedural worlds: layout, not survey. Distances are estimated, not measured"
     return _result(rgb, camera_height, estimate, method, {"depth_model": Path(model).name})
 
@@ -81,7 +85,7 @@ def _is_ours(path: Path) -> bool:
 def _result(
     rgb: Tensor, camera_height: float, estimate: PanoramaEstimate, method: str, facts: dict[str, object]
 ) -> SceneDistance:
-    distance = torch.where(estimate.sky, 1.0, estimate.distance())  # a scene has its sky behind everything
+    distance = torch.where(estimate.sky, FARTHEST, estimate.distance())  # a scene has its sky behind everything
     panorama = Panorama(rgb, camera_height * distance, estimate.sky, torch.eye(4))
     facts = {**facts, "place": estimate.place, "floor_share": round(estimate.floor_share, 4)}
     return SceneDistance(panorama, method, estimate.anchored, facts)
