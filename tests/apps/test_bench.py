@@ -12,6 +12,7 @@ from worldloom.apps.bench import command, io, rasterize, sparse
 from worldloom.apps.bench.occupancy.likeness import TRUTH, likeness_rows
 from worldloom.apps.bench.result import Row, Timing, measure
 from worldloom.errors import InputError
+from worldloom.occupancy.metrics import split_halves
 
 
 @pytest.mark.parametrize(
@@ -80,4 +81,15 @@ def test_likeness_to_truth_has_the_truths_own_floor(capsys: pytest.CaptureFixtur
     assert 0 < gap.value < gap.baseline["copy + ego-warp"]
     assert TRUTH not in gap.baseline
     assert likeness_rows({name: some[:2] for name, some in sets.items()}, "") == []
-    assert "expected 16 true frames or more, got 12" in capsys.readouterr().err
+    assert "expected 16 true frames or more in halves of windows, got 12" in capsys.readouterr().err
+    assert likeness_rows({name: some[:3] for name, some in sets.items()}, "") == []
+    assert "got 12" in capsys.readouterr().err  # one window is in neither half
+
+
+def test_likeness_asks_both_halves() -> None:
+    truth = torch.randn(200, 6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for half in split_halves(torch.arange(200.0)[:, None], seed=0):
+        made = truth.clone()
+        made[half[:, 0].long()] += 3
+        mmd = likeness_rows({TRUTH: truth, "model": made}, "200 windows")[1]
+        assert mmd.value > 10 * max(abs(mmd.baseline[TRUTH]), 1e-6)

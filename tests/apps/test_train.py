@@ -74,8 +74,11 @@ def test_a_feature_net_describes_frames(clips: Path, tmp_path: Path) -> None:
     weights = train_part("feature-net", clips, tmp_path)
     card = (weights / "card.md").read_text()
     assert "worldloom train feature-net --data" in card
+    assert " clips, sha256 " in card  # no logs of traffic, which it does not learn from
     assert "val_miou" in card
-    features = FeatureNet.from_pretrained(tmp_path).features(straight_street(5))
+    net = FeatureNet.from_pretrained(tmp_path)
+    assert net.mean.abs().sum() > 0  # of training truth, and with it the directions in which it varies
+    features = net.features(straight_street(5))
     assert features.shape == (5, 6)
     assert features.var(0).sum() > 0
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.occupancy.moving_world import straight_street
 from worldloom.errors import InputError
 from worldloom.geometry import FREE, Occupancy
 from worldloom.geometry.io import load_clip
@@ -35,6 +36,32 @@ def test_codes_are_an_eighth_as_wide_and_unfold_again(wavelet: bool) -> None:
 def test_sizes_that_cannot_be(wrong: dict, line: str) -> None:
     with pytest.raises(ValueError, match=line):
         replace(TINY, **wrong)
+
+
+def test_a_frame_is_described_by_means_and_deviations_of_each_quarter() -> None:
+    net = FeatureNet(TINY).eval()
+    frames = labels(3, 32, 32, 4)
+    moments = net.describe(frames).reshape(3, 2, 8, 2, 2)
+    ahead_left = net.codes(frames).detach()[:, :, 2:, 2:]
+    torch.testing.assert_close(moments[:, 0, :, 1, 1], ahead_left.mean((2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(moments[:, 1, :, 1, 1], ahead_left.std((2, 3), correction=0), rtol=1e-3, atol=1e-4)
+
+
+def test_what_nobody_saw_makes_no_difference() -> None:
+    net = FeatureNet(FeatureNetConfig(widths=(8, 8, 8), code_width=8, features=6)).eval()
+    clip = straight_street(2)
+    clip = replace(clip, observed=torch.rand(clip.labels.shape, generator=torch.Generator().manual_seed(0)) < 0.5)
+    other = replace(clip, labels=torch.where(clip.observed, clip.labels, 4))
+    assert torch.equal(net.features(clip), net.features(other))
+    assert not torch.equal(net.features(clip), net.features(replace(other, observed=torch.ones_like(clip.observed))))
+
+
+def test_frames_of_another_kind_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected 4 layers, got 16"):
+        FeatureNet(TINY).features(straight_street(1))
+    net, clip = FeatureNet(replace(TINY, layers=16)), straight_street(1)
+    with pytest.raises(ValueError, match="the 18 classes of Occ3D, got 17"):
+        net.features(replace(clip, labels=clip.labels.clamp(max=16), classes=clip.classes[1:]))
 
 
 def test_frames_are_described_one_by_one() -> None:
@@ -69,18 +96,18 @@ def clip() -> Occupancy:
 def test_the_embedded_features_order_worlds(clip: Occupancy) -> None:
     """As any metric that stands in a table: truth, mild noise, strong noise, no order at all; and an empty world."""
     net = FeatureNet.from_pretrained("small")
-    truth = net.features(clip)
+    truth, mild = net.features(clip), clip.labels
     for seed in range(5):
         draw = torch.Generator().manual_seed(seed)
         noise = torch.randint(0, 18, clip.labels.shape, generator=draw, dtype=torch.uint8)
         chance = torch.rand(clip.labels.shape, generator=draw)
         order = torch.randperm(clip.labels[0].numel(), generator=draw)
-        worlds = [torch.where(chance < share, noise, clip.labels) for share in (0.0, 0.05, 0.30)]
-        worlds.append(clip.labels.flatten(1)[:, order].reshape(clip.labels.shape))
+        mild, strong = (torch.where(chance < share, noise, clip.labels) for share in (0.05, 0.30))
+        worlds = (clip.labels, mild, strong, clip.labels.flatten(1)[:, order].reshape(clip.labels.shape))
         distances = [mmd_wl(net.features(replace(clip, labels=world)), truth) for world in worlds]
         assert all(a < b for a, b in itertools.pairwise(distances)), distances
     empty = net.features(replace(clip, labels=torch.full_like(clip.labels, FREE)))
-    assert mmd_wl(empty, truth) > 2 * mmd_wl(net.features(replace(clip, labels=worlds[1])), truth)
+    assert mmd_wl(empty, truth) > 2 * mmd_wl(net.features(replace(clip, labels=mild)), truth)
 
 
 def test_a_frozen_world_is_too_consistent(clip: Occupancy) -> None:

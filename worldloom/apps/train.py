@@ -156,7 +156,8 @@ def train_part(
     digest = hashlib.sha256()
     for file in material.files:
         digest.update(file.read_bytes())
-    data_line = f"{len(clips)} clips, {len(material.logs)} logs of traffic, sha256 {digest.hexdigest()[:16]}"
+    logs = f"{len(material.logs)} logs of traffic, " if part == "worldmodel" else ""
+    data_line = f"{len(clips)} clips, {logs}sha256 {digest.hexdigest()[:16]}"
     card = training_card(
         f"worldloom {part}, {preset}",
         PARTS[part].what,

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worldloom.geometry.occupancy import Occupancy
+from worldloom.geometry.occupancy import OCC3D_CLASSES, Occupancy
 from worldloom.occupancy.class_planes import ClassPlanes, shown_labels
 from worldloom.occupancy.metrics.frechet import Projection
 from worldloom.ops import load_config, load_weights, weights_path
@@ -95,7 +95,11 @@ class FeatureNet(nn.Module):
 
         Args:
             labels: free where nobody looked; x and y multiples of STRIDE.
+        Raises:
+            ValueError: other columns, or another number of layers than the network's.
         """
+        if labels.shape[3] != self.config.layers:
+            raise ValueError(f"expected {self.config.layers} layers, got {labels.shape[3]}")
         if any(n % STRIDE for n in labels.shape[1:3]):
             raise ValueError(f"expected columns in multiples of {STRIDE}, got {tuple(labels.shape[1:3])}")
         return self.encoder(self.planes.fold(labels).movedim(-1, 1))
@@ -116,7 +120,13 @@ class FeatureNet(nn.Module):
         return torch.cat(found)
 
     def features(self, clip: Occupancy) -> Float[Tensor, "t f"]:
-        """Features of each frame as it was seen, float64: free where nobody looked."""
+        """Features of each frame as it was seen, float64: free where nobody looked.
+
+        Raises:
+            ValueError: classes, columns or layers that the network does not know.
+        """
+        if clip.classes != OCC3D_CLASSES:
+            raise ValueError(f"expected the {len(OCC3D_CLASSES)} classes of Occ3D, got {len(clip.classes)}")
         return Projection(self.mean.double(), self.directions.double())(self.describe(shown_labels(clip)))
 
     def project(self, projection: Projection) -> None:

@@ -29,7 +29,8 @@ def likeness_rows(features: Mapping[str, Features], note: str) -> list[Row]:
     windows, frames, size = truth.shape
     fewest = 2 * (windows // 2) * frames
     if fewest < 2 * 2 * size:
-        print(f"no rows of f3d_wl: expected {4 * size} true frames or more, got {windows * frames}", file=sys.stderr)
+        needed = f"expected {4 * size} true frames or more in halves of windows"
+        print(f"no rows of f3d_wl: {needed}, got {fewest}", file=sys.stderr)
         return []
     note = f"{note}; our own feature net, d = {size}, N = {fewest // 2}; one half to the other half's truth"
     gaps = {name: abs(temporal_consistency(made) - temporal_consistency(truth)) for name, made in features.items()}
