@@ -73,6 +73,14 @@ def test_the_eye_stands_in_the_room_that_is_named():
         assert "plumbing" in dict(found.shows.things)
 
 
+def test_a_room_that_is_not_found_is_searched_for_and_missing(monkeypatch):
+    uses = iter([None, None, None, "bathroom"])  # of one world after the other, at its stands and at its eye
+    monkeypatch.setattr(described_world, "_rooms", lambda world, stands: [next(uses)] * len(stands))
+    asked = Words("room", room="bathroom")
+    assert find_world(asked, tries=1).missing == ("bathroom",)
+    assert find_world(asked, tries=3).shows.room == "bathroom"
+
+
 def test_evenings_are_evenings():
     assert find_world(Words("field", None, "evening"), tries=2).shows.light == "evening"
 

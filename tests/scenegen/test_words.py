@@ -122,3 +122,4 @@ def test_words_read_as_a_phrase():
     words = Words("room", "small", "dim", (("sofa", "blue"), ("traffic_cone", None)))
     assert str(words) == "small dim room with blue sofa, traffic cone"
     assert str(Words("street", None, "overcast")) == "street, overcast"
+    assert str(Words("room", "large", room="library")) == "large library"
