@@ -10,7 +10,13 @@ from worldloom.geometry.equirect import directions, pixel_from_direction
 from worldloom.geometry.gaussians import SH_C0
 from worldloom.recon.centre_view import centre_psnr, match_centre_colours
 from worldloom.recon.distance_picture import distance_picture
-from worldloom.recon.panorama_splats import SKY_FACTOR, SPREAD, equal_area_patches, splats_from_panorama
+from worldloom.recon.panorama_splats import (
+    SKY_FACTOR,
+    SPREAD,
+    discs_of_panorama,
+    equal_area_patches,
+    splats_from_panorama,
+)
 from worldloom.render import render
 
 HEIGHT = 64
@@ -242,3 +248,12 @@ def test_the_distance_picture_is_lighter_where_farther_and_marks_the_sky():
     assert far.mean() > near.mean() + 0.3
     assert picture[2, 0, 0] > picture[0, 0, 0] + 0.3
     assert not torch.equal(picture[:, 0, 0], far)
+
+
+@pytest.mark.parametrize("slanted", [True, False])
+def test_discs_lie_in_their_surfaces_or_face_the_centre(slanted):
+    room = world(128)
+    discs = discs_of_panorama(room, 64, ~room.sky, slanted)
+    ray = torch.nn.functional.normalize(discs.means, dim=-1)
+    facing = (rotmat_from_quat(discs.quats)[..., 2] * ray).sum(-1).abs()
+    assert (float(facing.min()) > 0.999) != slanted
