@@ -102,7 +102,13 @@ def test_paths_and_ground_are_there_to_be_used_again(made):
     assert len(paths) == made.report["num_paths"]
     walked = {path.name: path for path in paths}[made.report["film"]["path"]]
     film = load_cameras(made.folder / "cameras.json").cameras
-    torch.testing.assert_close(film.world_from_cam[0], walked.cameras.world_from_cam[0], atol=1e-4, rtol=0)
+    start = walked.cameras.world_from_cam[0]
+    for frame in (0, 5, 6):  # once round in one place, then along the path
+        torch.testing.assert_close(film.world_from_cam[frame], start, atol=1e-4, rtol=0)
+    ahead = film.world_from_cam[:6, :3, 2]
+    assert (ahead[:, :2] @ start[:2, 2]).min() < -0.5 * start[:2, 2].square().sum()
+    assert (film.world_from_cam[:6, :3, 3] - start[:3, 3]).abs().max() < 1e-4
+    assert film.world_from_cam[7:, :3, 3].sub(start[:3, 3]).norm(dim=-1).min() > 0
     navmesh = load_navmesh(made.folder / "navmesh.json")
     assert navmesh.area == pytest.approx(made.report["walkable_m2"], rel=0.05)
     feet = film.world_from_cam[:, :3, 3] - torch.tensor([0.0, 0.0, 1.6])

@@ -26,6 +26,7 @@ from worldloom.geometry.io.navmesh import save_navmesh
 from worldloom.geometry.io.npz import load_npz, save_npz
 from worldloom.geometry.io.video import save_video
 from worldloom.geometry.posed_images import PosedImages
+from worldloom.geometry.rigid import compose, rotz
 from worldloom.recon.centre_view import centre_psnr
 from worldloom.recon.distance_picture import distance_picture
 from worldloom.recon.panorama_backdrop import scene_splats
@@ -248,7 +249,7 @@ def _planned(panorama: Panorama, given: Sequence[CameraPath], families: Sequence
 def _save_plan(run: Run, plan: Plan) -> None:
     """paths.json, cameras.json (of the film), navmesh.json, coverage.json and coverage.png."""
     path = _film_path(plan)
-    film = _at_film_size(path.film(FPS, MAX_FRAMES))
+    film = _at_film_size(_film(path))
     names = tuple(f"frame_{i:04d}" for i in range(len(film)))
     save_cameras(run.folder / "cameras.json", PosedImages(film, names))
     save_camera_paths(run.folder / "paths.json", [p.as_camera_path for p in plan.paths])
@@ -259,6 +260,20 @@ def _save_plan(run: Run, plan: Plan) -> None:
         run.warn(note)
     if path.note:
         run.warn(f"the film's path {path.name}: {path.note}")
+
+
+def _film(path: ScenePath) -> Camera:
+    """The user's path as it is; else a look around from where the path begins, and then along it."""
+    if path.family == "user":
+        return path.film(FPS, MAX_FRAMES)
+    walk = path.film(FPS, MAX_FRAMES - MAX_FRAMES // 2)
+    along = torch.linspace(0, 1, MAX_FRAMES // 2, dtype=torch.float64)
+    turn = rotz(2 * math.pi * along.square() * (3 - 2 * along)).to(walk.world_from_cam)
+    start = walk.world_from_cam[0]
+    around = compose(turn @ start[:3, :3], start[:3, 3].expand(len(turn), 3))
+    return Camera(
+        torch.cat([around, walk.world_from_cam]), torch.cat([walk.K[:1].expand(len(turn), 3, 3), walk.K]), walk.size
+    )
 
 
 def _film_path(plan: Plan) -> ScenePath:
