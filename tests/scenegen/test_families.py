@@ -98,6 +98,15 @@ def test_reconstruct_paths_look_behind_the_counter(place):
     assert routes("reconstruct", survey(furnished(), Agent(), VOXELS)) == []  # an empty room hides nothing
 
 
+def test_reconstruct_paths_lead_away_from_the_start(monkeypatch):
+    # A walker far below the panorama's eye looks behind the beam from where it starts.
+    beam = survey(furnished(((1.5, -2.0, -0.2), (1.9, 2.0, 1.2)), room=((-4, -4, -2.5), (4, 4, 1.2))), Agent(), VOXELS)
+    for route in routes("reconstruct", beam):
+        assert (route.guide.points[-1] - route.guide.points[0]).norm() > 0.3
+    monkeypatch.setattr("worldloom.scenegen.families.reconstruct.MAX_WALK", 0.1)  # only the start is left
+    assert routes("reconstruct", beam) == []
+
+
 def test_surround_paths_look_at_a_thing_and_go_around_it(place):
     things = things_on_ground(place)
     assert len(things) == 1

@@ -13,7 +13,8 @@ from worldloom.errors import InputError
 from worldloom.geometry import Agent, compose, rotz
 from worldloom.scenegen import FAMILIES, plan_paths
 from worldloom.scenegen.coverage import coverage
-from worldloom.scenegen.motion import SPEED, TURN_RATE
+from worldloom.scenegen.motion import SPEED, TURN_RATE, Guide
+from worldloom.scenegen.place import Route
 from worldloom.scenegen.plan import NUM_SHRINKS, SHRINK
 
 VOXELS = 40_000
@@ -150,6 +151,14 @@ def test_a_path_that_is_never_free_is_dropped_with_a_reason():
     assert len(closet.dropped) > 0
     for path in closet.dropped:
         assert "0.30 m of free space around it, and so it is at 30% of its length" in path.reason
+
+
+def test_a_path_that_stands_still_is_dropped(monkeypatch):
+    still = Guide(torch.zeros(2, 3), torch.zeros(2), torch.zeros(2))
+    monkeypatch.setitem(FAMILIES, "regular", lambda place, generator: [Route(still, walks=False)])
+    plan = plan_paths(furnished(), ["regular"], **SMALL)
+    assert [path.reason for path in plan.dropped] == ["it neither moves nor turns"]
+    assert [path.family for path in plan.paths] == ["turn"]
 
 
 def test_with_no_room_the_camera_turns_on_the_spot():

@@ -77,6 +77,10 @@ class Place:
         """Eyes over cells (n, 2)."""
         return self.ground.points(cells) + torch.tensor([0.0, 0.0, self.eye])
 
+    def metres_to(self, eyes: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+        """Metres on foot from the start to below eyes over walkable cells."""
+        return torch.from_numpy(self.metres_on_foot[tuple(self.ground.cells(eyes).T)]).float()
+
     def walk(self, goal: Float[Tensor, "3"]) -> Float[Tensor, "k 3"] | None:
         """The shortest walk from the start to an eye over walkable ground, at eye height; None if none is found."""
         if self.ground.start is None:

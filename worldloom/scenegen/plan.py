@@ -181,6 +181,8 @@ def _turning(place: Place, num_views: int, size: tuple[int, int], fov: float) ->
 
 def _fitted(place: Place, route: Route) -> tuple[Motion | None, str | None]:
     """The longest free motion along a route, and why it is not all of it; None and the reason if there is none."""
+    if move(route.guide, smoothing=0.0).seconds == 0:
+        return None, "it neither moves nor turns"
     first_problem = problem = None
     for shrinks in range(NUM_SHRINKS + 1):
         share = SHRINK**shrinks

@@ -27,6 +27,7 @@ def reconstruct_routes(place: Place, generator: torch.Generator) -> list[Route]:
     within 1 - 1/e of the best). The gaze rests on the middle of that frontier all along the walk.
     """
     stands = place.stands(0.6, MAX_WALK)
+    stands = stands[place.metres_to(stands) > 0]  # a walk leads away
     frontier = place.frontier
     if not len(stands) or not len(frontier):
         return []
@@ -52,7 +53,7 @@ def reconstruct_routes(place: Place, generator: torch.Generator) -> list[Route]:
         looked = seen[best] & in_view(stands[best], target[best], patches.points, VIEW)
         left[looked] = 0
         way = place.walk(stands[best])
-        if way is not None and len(way) > 1:
+        if way is not None:
             routes.append(Route(aiming(way, target[best]), walks=True))
     return routes
 

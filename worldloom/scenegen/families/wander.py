@@ -25,7 +25,7 @@ def wander_routes(place: Place, generator: torch.Generator) -> list[Route]:
     if not len(ends):
         return []
     ends = ends[ends.norm(dim=-1) <= NEARING * (ends.norm(dim=-1) - place.space.behind(ends))]
-    metres = torch.from_numpy(place.metres_on_foot[tuple(place.ground.cells(ends).T)]).float()
+    metres = place.metres_to(ends)
     ends, metres = ends[metres >= MIN_WALK], metres[metres >= MIN_WALK]
     if not len(ends):
         return []
